@@ -1,0 +1,147 @@
+//! What the engine asks of a platform. Adding one touches its folder here, its default mappings,
+//! its simulator and its docs page, and [`build`].
+
+pub mod woocommerce;
+
+use crate::error::{Error, Result};
+use crate::http::HttpContext;
+use crate::model::{Entity, Mode, Record, RecordFailure};
+use crate::store::{Connection, Filters, Stream};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Connectors by name, for messages and for `vocabulary`.
+pub const CONNECTORS: [&str; 1] = ["woocommerce"];
+
+/// One line of `test_connection`.
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub name: &'static str,
+    pub ok: bool,
+    pub message: String,
+    pub hint: Option<String>,
+    pub duration_ms: u64,
+    /// The error behind a failed check: `connect` raises the first one.
+    pub error: Option<Error>,
+}
+
+/// The account behind a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Key of links and intents: the normalised site URL, the realm.
+    pub key: String,
+    /// What the platform calls it: the shop's title.
+    pub label: String,
+    /// `WooCommerce 10.2.4`
+    pub platform: String,
+}
+
+/// One list that a pull walks: orders by id, then the trash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass {
+    /// `live`, `trash`, `ids`
+    pub name: &'static str,
+    /// Only what was modified after this (strictly). None: everything.
+    pub modified_after: Option<Timestamp>,
+    pub filters: Filters,
+    /// The pages cover the whole stream in id order: an id between two ends that is missing there
+    /// and present in the hub may be gone, and is asked for by id.
+    pub complete: bool,
+    /// `remote_type` of the records that `complete` speaks of.
+    pub remote_type: &'static str,
+    /// Ids only (`_fields=id`): nothing but what is missing counts.
+    pub ids_only: bool,
+}
+
+/// One page as the platform gave it.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Mapped records in dependency order, with what comes along (guests, variations).
+    pub records: Vec<Record>,
+    /// Records that couldn't be read.
+    pub failures: Vec<RecordFailure>,
+    /// Ids of every element of the page in its order, read or not.
+    pub ids: Vec<i64>,
+    /// Elements on the page.
+    pub len: usize,
+    /// Total of the list, where the platform tells it (proxies drop the header).
+    pub total: Option<u64>,
+    /// The platform's clock when it answered.
+    pub served_at: Option<Timestamp>,
+    /// Calls made for it.
+    pub calls: u64,
+    /// Warnings for the log, masked: what was odd and how it was read.
+    pub notes: Vec<String>,
+}
+
+/// Records asked for by id: those that came, and those that the platform says are gone.
+#[derive(Debug, Default)]
+pub struct ById {
+    pub records: Vec<Record>,
+    pub failures: Vec<RecordFailure>,
+    pub gone: Vec<String>,
+    pub calls: u64,
+    pub notes: Vec<String>,
+}
+
+/// A platform's account, opened.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Checks in order; a failed one may end the list.
+    async fn check(&self) -> Vec<Check>;
+
+    /// The account, asked live.
+    async fn account(&self) -> Result<Account>;
+
+    /// The lists that a pull of `entity` walks. `watermark` None: everything.
+    fn passes(
+        &self,
+        entity: Entity,
+        mode: Mode,
+        watermark: Option<Timestamp>,
+        filters: &Filters,
+    ) -> Result<Vec<Pass>>;
+
+    /// Elements of a page.
+    fn page_size(&self) -> u64;
+
+    /// Pages asked for at once.
+    fn concurrency(&self) -> usize;
+
+    /// `limit` elements of the pass from `offset` on.
+    async fn page(&self, stream: &Stream, pass: &Pass, offset: u64, limit: u64) -> Result<Page>;
+
+    /// Records by remote id, at most [`Connector::page_size`] of them.
+    async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById>;
+}
+
+/// The parts of a connection's settings and credentials that can be judged without a call: every
+/// problem, with the way to its cure. Also the key of its account.
+pub fn validate(
+    connector: &str,
+    settings: &Value,
+    credentials: Option<&crate::store::Secret>,
+    policy: &crate::http::AddressPolicy,
+) -> Result<String, Vec<Error>> {
+    match connector {
+        "woocommerce" => woocommerce::validate(settings, credentials, policy),
+        other => Err(vec![unknown(other)]),
+    }
+}
+
+/// Opens the connector of a connection.
+pub fn build(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Arc<dyn Connector>> {
+    match connection.connector.as_str() {
+        "woocommerce" => Ok(Arc::new(woocommerce::WooCommerce::open(connection, http)?)),
+        other => Err(unknown(other)),
+    }
+}
+
+fn unknown(connector: &str) -> Error {
+    Error::argument(
+        format!("unknown connector \"{connector}\""),
+        format!("Connectors: {}.", CONNECTORS.join(", ")),
+    )
+}

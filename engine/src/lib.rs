@@ -1,0 +1,19 @@
+//! The sync engine of easysync. It decides what to fetch, what a record means and what has to be
+//! written; it knows no Postgres. Clock, HTTP and [`store::Store`] come in from outside, so that a
+//! whole sync runs the same in the worker, in a session and in a seeded simulation.
+//!
+//! The tree follows the data: [`connector`] fetches, [`mapping`] maps, [`pull`] paces and pages,
+//! [`store`] writes, [`runner`] takes runs from the queue and carries them out.
+
+pub mod clock;
+pub mod connector;
+pub mod error;
+pub mod http;
+pub mod mapping;
+pub mod mask;
+pub mod model;
+pub mod pull;
+pub mod runner;
+pub mod store;
+
+pub use error::{Category, Error, Result};

@@ -1,0 +1,1 @@
+//! Paces and pages a pull.

@@ -1,0 +1,1 @@
+//! Takes runs from the queue and carries them out.
