@@ -1,1 +1,232 @@
-//! Takes runs from the queue and carries them out.
+//! Takes runs from the queue and carries them out, one at a time for each entity of a tenant.
+
+use crate::clock::Clock;
+use crate::connector::Open;
+use crate::error::{Category, Error, Result};
+use crate::http::HttpContext;
+use crate::model::{ConnectionName, Direction};
+use crate::pull::{self, Pull};
+use crate::store::{Counts, Level, LogRow, Outcome, Run, Step, Store, SyncId};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Runs in hand at once, whatever the number of tenants.
+const MOST_RUNS: usize = 4;
+
+/// Wait after the store refused to answer: it may be restarting, or out of space.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The worker's engine: what it works with.
+#[derive(Clone)]
+pub struct Runner {
+    pub store: Arc<dyn Store>,
+    pub http: Arc<HttpContext>,
+    pub clock: Arc<dyn Clock>,
+    pub open: Open,
+}
+
+impl Runner {
+    /// The worker's main loop: drains the queue at every wake-up. Never returns.
+    pub async fn run(self) {
+        let mut tokens: HashMap<SyncId, CancellationToken> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            self.start_runs(&mut tokens, &mut tasks).await;
+            self.stop_runs(&tokens).await;
+            tokio::select! {
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                    if let Ok(sync_id) = ended {
+                        tokens.remove(&sync_id);
+                    }
+                }
+                () = self.store.woken() => {}
+            }
+        }
+    }
+
+    async fn start_runs(
+        &self,
+        tokens: &mut HashMap<SyncId, CancellationToken>,
+        tasks: &mut JoinSet<SyncId>,
+    ) {
+        while tasks.len() < MOST_RUNS {
+            match self.store.claim_run().await {
+                Ok(Some(run)) => {
+                    let token = CancellationToken::new();
+                    tokens.insert(run.sync_id, token.clone());
+                    let runner = self.clone();
+                    tasks.spawn(async move { runner.supervise(run, token).await });
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    self.clock.sleep(STORE_PAUSE).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn stop_runs(&self, tokens: &HashMap<SyncId, CancellationToken>) {
+        if tokens.is_empty() {
+            return;
+        }
+        // An answer that doesn't come is asked for again at the next wake-up.
+        for sync_id in self.store.stop_requests().await.unwrap_or_default() {
+            if let Some(token) = tokens.get(&sync_id) {
+                token.cancel();
+            }
+        }
+    }
+
+    /// A panic in a run ends that run, not the worker.
+    async fn supervise(&self, run: Run, cancel: CancellationToken) -> SyncId {
+        let sync_id = run.sync_id;
+        let (runner, task_run) = (self.clone(), run.clone());
+        let task = tokio::spawn(async move { runner.carry_out(&task_run, &cancel).await });
+        let end = match AbortOnDrop(task).join().await {
+            Ok(Ok((outcome, error))) => (outcome, error),
+            Ok(Err(error)) if error.is_cancelled() => (Outcome::Cancelled, None),
+            Ok(Err(error)) => (Outcome::Failed, Some(error)),
+            Err(panic) => (Outcome::Failed, Some(Error::internal(format!("a run died: {panic}")))),
+        };
+        // The end of a run must be told: until it is, nobody may start another one.
+        while self.store.end_run(&run, end.0, end.1.clone()).await.is_err() {
+            self.clock.sleep(STORE_PAUSE).await;
+        }
+        sync_id
+    }
+
+    /// All steps of a run, in order.
+    pub async fn carry_out(
+        &self,
+        run: &Run,
+        cancel: &CancellationToken,
+    ) -> Result<(Outcome, Option<Error>)> {
+        let steps = self.store.plan_steps(run).await?;
+        let mut tally = StepTally::default();
+        for step in steps.iter().filter(|step| !step.finished) {
+            let connection = &step.stream.connection.name;
+            if tally.stopped.contains(connection) {
+                self.store.end_step(run, step, Outcome::Skipped, None).await?;
+                continue;
+            }
+            self.store.begin_step(run, step).await?;
+            let result = self.carry_out_step(run, step, cancel).await;
+            self.settle(run, step, result, &mut tally).await?;
+            if tally.cancelled {
+                return Ok((Outcome::Cancelled, None));
+            }
+        }
+        Ok(tally.outcome())
+    }
+
+    async fn carry_out_step(
+        &self,
+        run: &Run,
+        step: &Step,
+        cancel: &CancellationToken,
+    ) -> Result<Counts> {
+        if step.stream.direction == Direction::Push {
+            return Err(Error::internal("this version pushes nothing"));
+        }
+        let http = self.http.with_cancel(cancel.clone());
+        let connector = (self.open)(&step.stream.connection, &http)?;
+        let pull = Pull {
+            store: Arc::clone(&self.store),
+            connector,
+            clock: Arc::clone(&self.clock),
+            cancel: cancel.clone(),
+            run: run.clone(),
+            step: step.clone(),
+        };
+        pull.carry_out().await
+    }
+
+    /// Tells the store how a step ended, and decides what that means for the run.
+    async fn settle(
+        &self,
+        run: &Run,
+        step: &Step,
+        result: Result<Counts>,
+        tally: &mut StepTally,
+    ) -> Result<()> {
+        let (outcome, error) = match result {
+            Ok(counts) if counts.failed > 0 => (Outcome::Partial, None),
+            Ok(_) => (Outcome::Succeeded, None),
+            Err(error) if error.is_cancelled() => (Outcome::Cancelled, None),
+            Err(error) => (Outcome::Failed, Some(error)),
+        };
+        tally.add(outcome);
+        if let Some(error) = &error {
+            let connection = &step.stream.connection;
+            if error.category == Category::Authentication {
+                self.store.suspend_connection(connection, error).await?;
+            }
+            // What is wrong with the connection is wrong for its other steps, too.
+            if matches!(
+                error.category,
+                Category::Authentication | Category::Network | Category::RateLimit
+            ) {
+                tally.stopped.insert(connection.name.clone());
+            }
+            tally.error.get_or_insert_with(|| error.clone());
+            let row = LogRow {
+                level: Level::Error,
+                result: "failed",
+                message: error.message.clone(),
+                error: Some(error.clone()),
+                ..pull::log_row(run, &step.stream, "run")
+            };
+            self.store.log(vec![row]).await?;
+        }
+        self.store.end_step(run, step, outcome, error).await
+    }
+}
+
+#[derive(Default)]
+struct StepTally {
+    well: usize,
+    partly: usize,
+    failed: usize,
+    cancelled: bool,
+    stopped: HashSet<ConnectionName>,
+    error: Option<Error>,
+}
+
+impl StepTally {
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Succeeded => self.well += 1,
+            Outcome::Partial => self.partly += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::Cancelled => self.cancelled = true,
+            Outcome::Skipped => {}
+        }
+    }
+
+    fn outcome(self) -> (Outcome, Option<Error>) {
+        match (self.well + self.partly, self.partly + self.failed) {
+            (_, 0) => (Outcome::Succeeded, None),
+            (0, _) => (Outcome::Failed, self.error),
+            _ => (Outcome::Partial, self.error),
+        }
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    async fn join(mut self) -> Result<T, tokio::task::JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

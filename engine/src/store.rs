@@ -156,6 +156,9 @@ pub struct Cursor {
     pub watermark: Option<Timestamp>,
     #[serde(default)]
     pub last_full_at: Option<Timestamp>,
+    /// When all ids were last looked at (a full run, or an id walk).
+    #[serde(default)]
+    pub last_id_walk_at: Option<Timestamp>,
     /// A walk in hand: what an interrupted run goes on from.
     #[serde(default)]
     pub walk: Option<Walk>,
@@ -167,12 +170,10 @@ pub struct Walk {
     pub mode: Mode,
     /// Index into the connector's passes.
     pub pass: usize,
-    /// Records of this pass before the next page.
+    /// Where the next page of this pass begins.
     pub offset: u64,
-    /// Highest id that a page of this pass has ended with.
+    /// Highest id that this pass has covered.
     pub last_id: i64,
-    /// The total that the last page told.
-    pub total: Option<u64>,
     /// The shop's time when the walk began.
     pub started_at: Timestamp,
 }
@@ -191,8 +192,11 @@ pub struct PageWrite {
     pub cursor: Option<Cursor>,
     /// Calls made since the last page was written.
     pub api_calls: u64,
-    /// Records looked at, without what comes along (guests, variations).
+    /// Records looked at since the last page was written, without what comes along (guests,
+    /// variations).
     pub records_done: u64,
+    /// Records of the list, so far as known; when a step ends well the store puts `records_done`
+    /// in its place.
     pub records_total: Option<u64>,
 }
 

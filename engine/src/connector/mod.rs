@@ -8,7 +8,7 @@ use crate::http::HttpContext;
 use crate::model::{Entity, Mode, Record, RecordFailure};
 use crate::store::{Connection, Filters, Stream};
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -66,6 +66,8 @@ pub struct Page {
     pub ids: Vec<i64>,
     /// Elements on the page.
     pub len: usize,
+    /// Of those, not meant to be stored (checkout drafts).
+    pub skipped: usize,
     /// Total of the list, where the platform tells it (proxies drop the header).
     pub total: Option<u64>,
     /// The platform's clock when it answered.
@@ -104,6 +106,23 @@ pub trait Connector: Send + Sync {
         filters: &Filters,
     ) -> Result<Vec<Pass>>;
 
+    /// A light list of all ids of an entity, to find what was deleted without a trace. None: the
+    /// platform's ordinary walk shows deletes.
+    fn id_walk(&self, _entity: Entity) -> Option<Pass> {
+        None
+    }
+
+    /// How far the watermark stays behind the start of a walk: changes become visible late and in
+    /// parts (woocommerce.md, section 6).
+    fn overlap(&self) -> SignedDuration {
+        SignedDuration::from_mins(5)
+    }
+
+    /// How old the last look at all ids may be before an incremental run takes another.
+    fn id_walk_interval(&self) -> SignedDuration {
+        SignedDuration::from_hours(24)
+    }
+
     /// Elements of a page.
     fn page_size(&self) -> u64;
 
@@ -130,6 +149,10 @@ pub fn validate(
         other => Err(vec![unknown(other)]),
     }
 }
+
+/// How a run gets the connector of a connection; a simulation brings its own.
+pub type Open =
+    Arc<dyn Fn(&Arc<Connection>, &Arc<HttpContext>) -> Result<Arc<dyn Connector>> + Send + Sync>;
 
 /// Opens the connector of a connection.
 pub fn build(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Arc<dyn Connector>> {

@@ -1,1 +1,244 @@
-//! Paces and pages a pull.
+//! A pull: walks the lists of one stream page by page, in id order, and hands what it reads to the
+//! store together with the cursor. A crash between pages loses nothing and repeats nothing.
+//!
+//! Lists of a live shop shift while they are read. Each page therefore begins with the last
+//! element of the one before; where it doesn't, rows have left the list and the walk steps back
+//! ([`walk`]). What a complete walk doesn't show although the hub has it is asked for by id
+//! ([`deletes`]), never believed gone on the absence alone.
+
+mod deletes;
+mod walk;
+
+use crate::clock::Clock;
+use crate::connector::{ById, Connector, Pass};
+use crate::error::Result;
+use crate::model::Mode;
+use crate::store::{
+    Counts, Cursor, Filters, Level, LogRow, PageWrite, Run, Step, Store, Stream, Walk,
+};
+use jiff::Timestamp;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Records of one transaction, at the most: a few pages of a fast shop go together.
+const BATCH: usize = 500;
+
+/// Everything a pull of one step works with.
+pub struct Pull {
+    pub store: Arc<dyn Store>,
+    pub connector: Arc<dyn Connector>,
+    pub clock: Arc<dyn Clock>,
+    pub cancel: CancellationToken,
+    pub run: Run,
+    pub step: Step,
+}
+
+/// What a step has done: the counts, and what the store hasn't been told yet.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: Counts,
+    /// Calls since the last write.
+    calls: u64,
+    /// Records looked at since the last write.
+    done: u64,
+    /// Records of the list, as far as the platform tells.
+    total: Option<u64>,
+}
+
+impl Pull {
+    /// Carries out the step. Records that fail are counted, not returned as an error; an error
+    /// means that the walk itself could not go on.
+    pub async fn carry_out(&self) -> Result<Counts> {
+        let stream = &self.step.stream;
+        let mut tally = Tally::default();
+        if let (Mode::Ids, Some(ids)) = (self.run.mode, &self.run.ids) {
+            self.fetch_by_id(ids, &mut tally).await?;
+            return Ok(tally.counts);
+        }
+        let mut cursor = self.store.cursor(stream).await?;
+        self.retry_failures(&mut tally).await?;
+        let filters = merged(&stream.filters, &self.run.filters);
+        let walk = self.open_walk(&cursor, &filters);
+        let mut passes = self.connector.passes(
+            stream.entity,
+            walk.mode,
+            cursor.watermark.filter(|_| walk.mode == Mode::Incremental),
+            &filters,
+        )?;
+        passes.extend(self.due_id_walk(&cursor, walk.mode, &filters));
+        cursor.walk = Some(walk);
+        self.walk_passes(&passes, &mut cursor, &mut tally).await?;
+        self.close_walk(cursor, &passes, &mut tally).await?;
+        Ok(tally.counts)
+    }
+
+    /// The walk of this run: the interrupted one, or a new one. The first incremental run has no
+    /// watermark and is full.
+    fn open_walk(&self, cursor: &Cursor, filters: &Filters) -> Walk {
+        if let Some(walk) = cursor.walk.as_ref().filter(|w| w.sync_id == self.run.sync_id) {
+            return walk.clone();
+        }
+        let first = cursor.watermark.is_none() && filters.is_empty();
+        Walk {
+            sync_id: self.run.sync_id,
+            mode: if first { Mode::Full } else { self.run.mode },
+            pass: 0,
+            offset: 0,
+            last_id: 0,
+            started_at: self.clock.now(),
+        }
+    }
+
+    /// An incremental run looks for hard deletes when the last look is old.
+    fn due_id_walk(&self, cursor: &Cursor, mode: Mode, filters: &Filters) -> Option<Pass> {
+        let last = cursor.last_id_walk_at.or(cursor.last_full_at)?;
+        let age = self.clock.now().duration_since(last);
+        if mode != Mode::Incremental
+            || !filters.is_empty()
+            || age < self.connector.id_walk_interval()
+        {
+            return None;
+        }
+        self.connector.id_walk(self.step.stream.entity)
+    }
+
+    /// The walk is complete: only now the watermark moves, and only if nothing was left out.
+    async fn close_walk(
+        &self,
+        mut cursor: Cursor,
+        passes: &[Pass],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let Some(walk) = cursor.walk.take() else { return Ok(()) };
+        if self.run.filters.is_empty() {
+            let started = walk.started_at;
+            cursor.watermark = started
+                .checked_sub(self.connector.overlap())
+                .ok()
+                .map(|mark| cursor.watermark.map_or(mark, |old| old.max(mark)));
+            if walk.mode == Mode::Full {
+                cursor.last_full_at = Some(started);
+            }
+            if passes.iter().any(|pass| pass.complete) {
+                cursor.last_id_walk_at = Some(started);
+            }
+        }
+        self.write(PageWrite { cursor: Some(cursor), ..self.empty_page(tally) }, tally).await
+    }
+
+    /// Failed records that are due come first: they are older than anything the walk will show.
+    async fn retry_failures(&self, tally: &mut Tally) -> Result<()> {
+        let due = self.store.failures_due(&self.step.stream).await?;
+        self.fetch_by_id(&due, tally).await
+    }
+
+    async fn fetch_by_id(&self, ids: &[String], tally: &mut Tally) -> Result<()> {
+        let chunk = usize::try_from(self.connector.page_size()).unwrap_or(100).max(1);
+        for ids in ids.chunks(chunk) {
+            self.check_cancel()?;
+            let found = self.by_ids(ids).await?;
+            tally.calls += found.calls;
+            tally.done += ids.len() as u64;
+            let mut page = self.empty_page(tally);
+            page.records = found.records;
+            page.failures = found.failures;
+            page.gone = found.gone;
+            self.write(page, tally).await?;
+        }
+        Ok(())
+    }
+
+    async fn by_ids(&self, ids: &[String]) -> Result<ById> {
+        let found = self.connector.by_ids(&self.step.stream, ids).await?;
+        self.note(&found.notes).await?;
+        Ok(found)
+    }
+
+    fn empty_page(&self, tally: &Tally) -> PageWrite {
+        PageWrite {
+            sync_id: self.run.sync_id,
+            step: self.step.step,
+            stream: self.step.stream.clone(),
+            records: Vec::new(),
+            failures: Vec::new(),
+            gone: Vec::new(),
+            cursor: None,
+            api_calls: 0,
+            records_done: 0,
+            records_total: tally.total,
+        }
+    }
+
+    /// Writes a page, with the calls made and the records looked at since the last one.
+    async fn write(&self, mut page: PageWrite, tally: &mut Tally) -> Result<()> {
+        page.api_calls = std::mem::take(&mut tally.calls);
+        page.records_done = std::mem::take(&mut tally.done);
+        page.records_total = tally.total;
+        tally.counts += self.store.write_page(page).await?;
+        Ok(())
+    }
+
+    /// What was odd about the shop's answers goes into the log.
+    async fn note(&self, notes: &[String]) -> Result<()> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let rows = notes.iter().map(|note| LogRow {
+            level: Level::Warn,
+            message: note.clone(),
+            ..log_row(&self.run, &self.step.stream, "fetch")
+        });
+        self.store.log(rows.collect()).await
+    }
+
+    fn check_cancel(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(crate::Error::cancelled());
+        }
+        Ok(())
+    }
+}
+
+/// A log row of a run's stream, to be filled in.
+pub(crate) fn log_row(run: &Run, stream: &Stream, operation: &'static str) -> LogRow {
+    LogRow {
+        tenant: run.tenant.clone(),
+        level: Level::Info,
+        sync_id: Some(run.sync_id),
+        connection: Some(stream.connection.name.clone()),
+        entity: Some(stream.entity),
+        record_id: None,
+        operation,
+        result: "ok",
+        message: String::new(),
+        duration_ms: None,
+        error: None,
+    }
+}
+
+/// Filters of the run narrow those of the stream: where both name a key, the run's counts.
+fn merged(stream: &Filters, run: &Filters) -> Filters {
+    let (stream, run) = (stream.clone(), run.clone());
+    Filters {
+        status: run.status.or(stream.status),
+        created_since: later(run.created_since, stream.created_since),
+        created_until: earlier(run.created_until, stream.created_until),
+        modified_since: later(run.modified_since, stream.modified_since),
+        modified_until: earlier(run.modified_until, stream.modified_until),
+        currency: run.currency.or(stream.currency),
+        customer: run.customer.or(stream.customer),
+        sku: run.sku.or(stream.sku),
+        kind: run.kind.or(stream.kind),
+    }
+}
+
+fn later(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.max(b)
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
