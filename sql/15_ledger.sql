@@ -1,0 +1,145 @@
+-- The ledger: what is tied to what on which remote account (links), and which writes were meant
+-- (sync_requests). NOT members of the extension and without a foreign key to one: it outlives DROP
+-- EXTENSION, so that a re-install that connects to the same account creates nothing twice. It is
+-- keyed by the remote account, not by the connection's name, for the same reason.
+--
+-- The worker's role owns it (it analyzes links after a first load); a dump carries it like any
+-- ordinary schema. Statements here are dynamic or in bodies that are parsed late: the install script
+-- must not make any of it.
+
+-- Version of the ledger's and the hub's tables that these scripts make and understand.
+create function easysync_internal.schema_version() returns integer
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$ select 1 $$;
+
+-- Makes what is missing of the ledger. Called by connect and create_hub; idempotent.
+create function easysync_internal.create_ledger() returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    -- Two first connects at once: the second finds everything made.
+    perform pg_advisory_xact_lock(hashtextextended('easysync_ledger', 0));
+    if to_regclass('easysync_ledger.links') is not null
+       and to_regclass('easysync_ledger.sync_requests') is not null
+       and to_regclass('easysync_ledger.hubs') is not null then
+        return;
+    end if;
+    create schema if not exists easysync_ledger;
+    comment on schema easysync_ledger is
+        'easysync: links and write requests; keep it when the extension goes, or records are created twice';
+    perform easysync_internal.create_links();
+    perform easysync_internal.create_requests();
+    -- Which hub schemas there are, at which version, and which tenant uses which.
+    create table if not exists easysync_ledger.hubs (
+        schema_name text primary key,
+        schema_version integer not null,
+        created_at timestamptz not null default now(),
+        created_by name not null
+    );
+    create table if not exists easysync_ledger.tenants (
+        tenant_id text primary key,
+        hub_schema text not null
+    );
+    alter schema easysync_ledger owner to easysync_worker;
+    alter table easysync_ledger.links owner to easysync_worker;
+    alter table easysync_ledger.sync_requests owner to easysync_worker;
+    alter table easysync_ledger.hubs owner to easysync_worker;
+    alter table easysync_ledger.tenants owner to easysync_worker;
+end
+$function$;
+revoke all on function easysync_internal.create_ledger() from public;
+
+-- The id map: one hub row, one remote record of one account.
+create function easysync_internal.create_links() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    -- Keys are compared byte by byte (collate "C"): the page's hash lookup is the hot path.
+    create table if not exists easysync_ledger.links (
+        hub_id bigint,                  -- id in the hub table of the entity; null: known there, not stored here
+        remote_num bigint,              -- remote_id where it is a whole number: range scans find hard deletes
+        agreed_at timestamptz not null default now(),  -- both sides were equal
+        deleted_at timestamptz,         -- gone there
+        revision integer not null default 0,           -- acknowledged writes to it
+        -- A reference of the record could not be resolved when it was stored (a line's product was
+        -- not here yet): it counts as changed until it is.
+        refs_pending boolean not null default false,
+        tenant_id text collate "C" not null,
+        account text collate "C" not null,             -- connections.account
+        entity text collate "C" not null,
+        remote_id text collate "C" not null,
+        remote_type text collate "C" not null,         -- order, variation, guest, SalesReceipt, ...
+        hash bytea not null,            -- of the canonical form, made by the engine
+        remote_number text,             -- number people see there
+        remote_version text,            -- e.g. SyncToken
+        raw text,                       -- the platform's JSON, byte for byte
+        primary key (tenant_id, account, entity, remote_id)
+    );
+    -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
+    create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
+        where deleted_at is null and remote_num is not null;
+    -- From a hub row to its remote records (push, view links).
+    create index if not exists links_hub on easysync_ledger.links (tenant_id, entity, hub_id);
+    -- Records that wait for a reference: few or none.
+    create index if not exists links_pending on easysync_ledger.links (tenant_id, account, entity)
+        where refs_pending;
+    begin
+        alter table easysync_ledger.links alter column raw set compression lz4;
+    exception when feature_not_supported then
+        null;  -- a server built without lz4 keeps pglz
+    end;
+end
+$function$;
+revoke all on function easysync_internal.create_links() from public;
+
+-- Write requests (intents): committed before the request is sent, with the answer after. Bodies,
+-- never headers or tokens.
+create function easysync_internal.create_requests() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    create table if not exists easysync_ledger.sync_requests (
+        tenant_id text collate "C" not null,
+        account text collate "C" not null,
+        request_id text collate "C" not null,          -- derived: account, entity, record, operation, body, revision
+        connection text not null,
+        sync_id bigint,
+        change_ids integer[] not null default '{}',
+        entity text,
+        record_id text,
+        operation text,
+        revision integer,
+        document_number text,
+        body text,
+        body_hash text not null,                       -- SHA-256 of the body, hex
+        status text not null default 'intended'
+            check (status in ('intended', 'sent', 'done', 'failed', 'unknown')),
+        http_status integer,
+        platform_trace text,
+        attempts integer not null default 0,
+        intended_at timestamptz not null default now(),
+        finished_at timestamptz,
+        primary key (tenant_id, account, request_id)
+    );
+    create index if not exists sync_requests_open on easysync_ledger.sync_requests (tenant_id, account, intended_at)
+        where status in ('intended', 'sent', 'unknown');
+end
+$function$;
+revoke all on function easysync_internal.create_requests() from public;
+
+-- Schema of a tenant's hub; null before the first connect or create_hub. STABLE and dynamic: the
+-- ledger may not be there.
+create function easysync_internal.hub_schema(tenant text) returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    found_schema text;
+begin
+    if to_regclass('easysync_ledger.tenants') is null then
+        return null;
+    end if;
+    execute 'select hub_schema from easysync_ledger.tenants where tenant_id = $1' into found_schema using tenant;
+    return found_schema;
+end
+$function$;
+revoke all on function easysync_internal.hub_schema(text) from public;
