@@ -1,1 +1,10 @@
-//! Harness of the end-to-end tests.
+//! Harness of the end-to-end tests, the demo, the development server and the benchmarks: private
+//! Postgres clusters with the extension, simulated platforms, and comparisons of hub and shop
+//! that share no code with the engine.
+//!
+//! `scripts/setup.sh` and `scripts/install_private.sh` prepare what it needs (`make test` runs
+//! them); after that `cargo test -p easysync-tests` works by itself.
+
+pub mod cluster;
+pub mod environment;
+pub mod process;

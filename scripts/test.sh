@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands. Ends with one line that counts the tests.
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+"$ROOT/scripts/setup.sh"
+# One run at a time in a place: the extension that is tested is installed there.
+exec 9>"$RUN_DIR/test.lock"
+flock 9
+"$ROOT/scripts/clean_up.sh"
+trap '"$ROOT/scripts/clean_up.sh"' EXIT
+"$ROOT/scripts/lint.sh"
+
+cd "$ROOT"
+log=$TARGET/dev/test.log
+failed=0
+run_tests() {
+    "$@" 2>&1 | tee -a "$log" || failed=1
+}
+: >"$log"
+
+say "engine and simulators"
+run_tests cargo test --no-fail-fast -p engine -p simulator
+"$ROOT/scripts/install_private.sh"
+say "SQL and end to end"
+cargo build --quiet -p simulator
+run_tests cargo test --no-fail-fast -p easysync-tests
+
+# The lines of libtest: "test result: ok. 12 passed; 0 failed; 0 ignored; ...".
+awk -v failed=$failed '
+    /^test result:/ { passed += $4; broken += $6; ignored += $8 }
+    END {
+        printf "summary: %d tests passed, %d failed, %d ignored\n", passed, broken, ignored
+        if (failed || broken || passed == 0) exit 1
+    }' "$log"
