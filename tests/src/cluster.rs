@@ -52,14 +52,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a fresh cluster in `clusters/<name>` of the run directory and starts it. What an
-    /// earlier one of that name left is removed.
-    pub fn create(environment: &Environment, name: &str, options: &Options) -> Result<Self> {
+    /// Makes a fresh cluster in `clusters/<name>` of the run directory; [`Cluster::configure`] and
+    /// [`Cluster::start`] come next. What an earlier one of that name left is removed, but its
+    /// port is taken over while nobody else listens there.
+    pub fn create(environment: &Environment, name: &str) -> Result<Self> {
+        let before = Self::open(environment, name)?.map(|cluster| cluster.port);
         let password = template(environment)?;
         let dir = environment.run_dir.join("clusters").join(name);
-        let mut cluster =
-            Self { environment: environment.clone(), dir, port: free_port()?, password };
+        let mut cluster = Self { environment: environment.clone(), dir, port: 0, password };
         cluster.remove().context("clearing what an earlier cluster left")?;
+        cluster.port = match before {
+            Some(port) if is_free(port) => port,
+            _ => free_port()?,
+        };
         open_dir(&environment.run_dir.join("clusters"))?;
         private_dir(environment, &cluster.dir)?;
         private_dir(environment, &cluster.credential_dir())?;
@@ -67,8 +72,6 @@ impl Cluster {
             .args(["-a", "--reflink=auto"])
             .arg(environment.run_dir.join("template/data"))
             .arg(cluster.data_dir()))?;
-        cluster.configure(options)?;
-        cluster.start()?;
         Ok(cluster)
     }
 
@@ -81,6 +84,11 @@ impl Cluster {
         Ok(Some(Self { environment: environment.clone(), dir, port, password }))
     }
 
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Everything of this cluster lies below.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -103,6 +111,15 @@ impl Cluster {
         fs::read(self.log_file())
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The superuser's.
+    pub fn password(&self) -> &str {
+        &self.password
     }
 
     /// For programs: a URL with the superuser's password in it.
@@ -128,7 +145,8 @@ impl Cluster {
         config
     }
 
-    fn configure(&self, options: &Options) -> Result<()> {
+    /// Writes `postgresql.conf`. Once, before the first start.
+    pub fn configure(&self, options: &Options) -> Result<()> {
         let mut lines = vec![
             ("listen_addresses".to_owned(), "127.0.0.1".to_owned()),
             ("unix_socket_directories".to_owned(), String::new()),
@@ -262,11 +280,15 @@ fn template(environment: &Environment) -> Result<String> {
 fn free_port() -> Result<u16> {
     for _ in 0..200 {
         let port = 20_000 + u16::from_str_radix(&random_hex(2)?, 16)? % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free(port) {
             return Ok(port);
         }
     }
     bail!("no free port on 127.0.0.1")
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 /// Random bytes in hex.

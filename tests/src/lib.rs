@@ -5,6 +5,10 @@
 //! `scripts/setup.sh` and `scripts/install_private.sh` prepare what it needs (`make test` runs
 //! them); after that `cargo test -p easysync-tests` works by itself.
 
+pub mod bed;
 pub mod cluster;
+pub mod compare;
 pub mod environment;
 pub mod process;
+pub mod run;
+pub mod simulator;

@@ -7,7 +7,9 @@ use easysync_tests::environment::Environment;
 fn a_cluster_starts_stops_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let environment = Environment::find()?;
     let options = Options { preload: false, ..Options::default() };
-    let mut cluster = Cluster::create(&environment, "harness", &options)?;
+    let mut cluster = Cluster::create(&environment, "test-harness")?;
+    cluster.configure(&options)?;
+    cluster.start()?;
     let one: i32 = cluster.client("postgres")?.query_one("select 1", &[])?.get(0);
     assert_eq!(one, 1);
     assert!(cluster.is_running());
