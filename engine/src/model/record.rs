@@ -18,6 +18,8 @@ pub struct ContentHash(pub [u8; 16]);
 /// One value of a hub column. Text holds no NUL: Postgres can't store one (woocommerce.md, 7).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
+    /// No rule writes the column: a new row takes its default, an old one keeps what it has.
+    Unset,
     Null,
     Text(String),
     Decimal(Decimal),
@@ -127,6 +129,7 @@ impl Hasher {
 
     fn cell(&mut self, cell: &Cell) {
         match cell {
+            Cell::Unset => self.0.update(b"u"),
             Cell::Null => self.0.update(b"0"),
             Cell::Text(text) => self.text(b't', text),
             // 1.0 and 1.00 are the same amount.
