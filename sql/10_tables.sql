@@ -31,6 +31,7 @@ create table easysync_internal.connections (
     sealed bytea,                   -- credentials, sealed by the library; never in any view
     key_id text,                    -- the key of the key file that sealed them
     sealed_at timestamptz,
+    verified_at timestamptz,        -- last live check that succeeded
     webhooks_enabled boolean not null default true,
     sandbox boolean not null default false,
     token_expires_at timestamptz,   -- when a person must grant access again
@@ -160,7 +161,8 @@ create table easysync_internal.sync_run_steps (
     error_hint text,
     primary key (sync_id, step)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
--- Last run of a connection, last success of a stream.
+-- Last run of a connection; last success of a stream.
+create index sync_run_steps_last on easysync_internal.sync_run_steps (tenant_id, connection, sync_id);
 create index sync_run_steps_connection
     on easysync_internal.sync_run_steps (tenant_id, connection, entity, sync_id);
 

@@ -19,6 +19,14 @@ as $function$
 begin
     -- Two first connects at once: the second finds everything made.
     perform pg_advisory_xact_lock(hashtextextended('easysync_ledger', 0));
+    -- Not a schema that somebody laid ready for us, with triggers of his own on the tables.
+    if exists (select from pg_namespace
+               where nspname = 'easysync_ledger'
+                 and nspowner not in (select oid from pg_roles where rolsuper or rolname = 'easysync_worker')) then
+        perform easysync_internal.raise_error('42501', 'schema easysync_ledger belongs to another role',
+            'category: validation, code: foreign_ledger',
+            'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
+    end if;
     if to_regclass('easysync_ledger.links') is not null
        and to_regclass('easysync_ledger.sync_requests') is not null
        and to_regclass('easysync_ledger.hubs') is not null then

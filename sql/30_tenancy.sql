@@ -1,0 +1,190 @@
+-- Whose data a session may see. The one place where it is decided: every view filters by
+-- visible_tenants(), every function starts with easysync.current_tenant().
+--
+-- A tenant is chosen by the setting easysync.tenant_id, which anyone can set: it only selects among
+-- the tenants that tenant_members gives to the session's user. Under a role of easysync.gateway_roles
+-- (PostgREST's authenticator, which has verified the token) the claim counts instead.
+
+-- The claim `tenant_id` of the verified token; null: no gateway session, or no such claim.
+create function easysync_internal.claimed_tenant() returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    gateways text;
+begin
+    -- Loads the library: until then the setting would be a placeholder that anyone can fill.
+    perform easysync_internal.library_version();
+    gateways := coalesce(current_setting('easysync.gateway_roles', true), '');
+    if session_user <> all (regexp_split_to_array(btrim(gateways), '\s*,\s*')) then
+        return null;
+    end if;
+    return nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'tenant_id', '');
+exception when invalid_text_representation then
+    -- Claims that are no JSON claim nothing.
+    return null;
+end
+$$;
+
+create function easysync.allowed_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    claim text := easysync_internal.claimed_tenant();
+    tenants text[];
+begin
+    if claim is not null then
+        return array[claim];
+    end if;
+    if (select rolsuper from pg_roles where rolname = session_user) then
+        select array_agg(distinct t order by t) into tenants
+        from (select 'default' union all select tenant_id from easysync_internal.tenant_members
+              union all select tenant_id from easysync_internal.connections) as known (t);
+        return tenants;
+    end if;
+    -- Nobody is a member of anything: an installation for one tenant, open to every easysync role.
+    if not exists (select from easysync_internal.tenant_members) then
+        return case when pg_has_role(session_user, 'easysync_viewer', 'member')
+                      or pg_has_role(session_user, 'easysync_webhook', 'member')
+                    then array['default'] else array[]::text[] end;
+    end if;
+    select coalesce(array_agg(distinct m.tenant_id order by m.tenant_id), '{}') into tenants
+    from easysync_internal.tenant_members as m
+    join pg_roles as r on r.rolname = m.role_name
+    where pg_has_role(session_user, r.oid, 'member');
+    return tenants;
+end
+$$;
+comment on function easysync.allowed_tenants() is 'The tenants that this session''s user may see';
+
+-- What the session asks for: null when it says nothing, or '*' for all.
+create function easysync_internal.asked_tenant() returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$ select nullif(current_setting('easysync.tenant_id', true), '') $$;
+
+create function easysync.current_tenant() returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    allowed text[] := easysync.allowed_tenants();
+    asked text := nullif(easysync_internal.asked_tenant(), '*');
+begin
+    if asked = any (allowed) then
+        return asked;
+    end if;
+    if asked is not null then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', asked),
+            'category: authentication, code: tenant_not_allowed',
+            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
+    end if;
+    if 'default' = any (allowed) then
+        return 'default';
+    end if;
+    if cardinality(allowed) = 1 then
+        return allowed[1];
+    end if;
+    if cardinality(allowed) = 0 then
+        perform easysync_internal.raise_error('42501', format('role "%s" may see no tenant', session_user),
+            'category: authentication, code: no_tenant',
+            'An admin grants one with easysync.add_tenant_member.');
+    end if;
+    perform easysync_internal.raise_argument('several tenants, and none is selected',
+        format('SET easysync.tenant_id to one of: %s.', array_to_string(allowed, ', ')));
+end
+$$;
+comment on function easysync.current_tenant() is 'The tenant of this session';
+
+-- The tenants that the views show: the current one, or all allowed where '*' is asked or nothing is
+-- and there are several. A tenant that isn't allowed shows nothing.
+create function easysync_internal.visible_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    allowed text[] := easysync.allowed_tenants();
+    asked text := easysync_internal.asked_tenant();
+begin
+    if asked = '*' then
+        return allowed;
+    elsif asked is not null then
+        return case when asked = any (allowed) then array[asked] else '{}' end;
+    end if;
+    return case when 'default' = any (allowed) then array['default'] else allowed end;
+end
+$$;
+
+create function easysync.add_tenant_member(role name, tenant text) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    allowed text[] := easysync.allowed_tenants();
+    is_super boolean := (select rolsuper from pg_roles where rolname = session_user);
+    first_member boolean := not exists (select from easysync_internal.tenant_members);
+begin
+    if add_tenant_member.tenant is null or add_tenant_member.tenant !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$' then
+        perform easysync_internal.raise_argument(format('invalid tenant %s', coalesce('"' || add_tenant_member.tenant || '"', 'NULL')),
+            'A tenant is 1 to 63 letters, digits, "_", ".", ":", "-".');
+    end if;
+    if not exists (select from pg_roles where rolname = add_tenant_member.role) then
+        perform easysync_internal.raise_argument(format('unknown role %s', coalesce('"' || add_tenant_member.role || '"', 'NULL')),
+            'Create the role first; \du lists them.');
+    end if;
+    -- An admin of one tenant opens no door to another; a tenant that nobody has yet is free.
+    if not is_super and add_tenant_member.tenant <> all (allowed)
+       and easysync_internal.tenant_exists(add_tenant_member.tenant) then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', add_tenant_member.tenant),
+            'category: authentication, code: tenant_not_allowed',
+            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
+    end if;
+    -- The first member closes the open default: whoever adds it does not lock himself out.
+    if first_member and not is_super then
+        insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
+        values ('default', session_user, session_user);
+        raise notice 'tenant "default" is closed to other roles from now on; "%" stays a member', session_user;
+    end if;
+    insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
+    values (add_tenant_member.tenant, add_tenant_member.role, session_user)
+    on conflict (tenant_id, role_name) do nothing;
+    if found then
+        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text, null, null);
+    end if;
+end
+$$;
+comment on function easysync.add_tenant_member(name, text) is 'Let a role see a tenant';
+
+create function easysync.remove_tenant_member(role name, tenant text) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    removed boolean;
+begin
+    if remove_tenant_member.tenant is null
+       or remove_tenant_member.tenant <> all (easysync.allowed_tenants()) then
+        return false;
+    end if;
+    delete from easysync_internal.tenant_members
+    where tenant_id = remove_tenant_member.tenant and role_name = remove_tenant_member.role;
+    removed := found;
+    if removed then
+        perform easysync_internal.audit(remove_tenant_member.tenant, 'remove_tenant_member', remove_tenant_member.role::text, null, null);
+        -- The other way round of the rule above: no member at all means open again.
+        if not exists (select from easysync_internal.tenant_members) then
+            raise warning 'no tenant has a member now: tenant "default" is open to every easysync role'
+                using hint = 'Add one with easysync.add_tenant_member to close it.';
+        end if;
+    end if;
+    return removed;
+end
+$$;
+comment on function easysync.remove_tenant_member(name, text) is 'Take back what add_tenant_member gave';
+
+-- Does anybody, or anything of ours, belong to the tenant.
+create function easysync_internal.tenant_exists(tenant text) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select tenant = 'default'
+        or exists (select from easysync_internal.tenant_members as m where m.tenant_id = tenant)
+        or exists (select from easysync_internal.connections as c where c.tenant_id = tenant)
+        or exists (select from easysync_internal.settings as s where s.tenant_id = tenant)
+        or exists (select from easysync_internal.sync_runs as r where r.tenant_id = tenant)
+$$;
