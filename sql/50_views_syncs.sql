@@ -100,6 +100,11 @@ comment on column easysync.sync_run_steps.error_message is 'masked text';
 comment on column easysync.sync_run_steps.error_hint is 'what to do';
 comment on column easysync.sync_run_steps.tenant_id is 'tenant (last column of every view)';
 
+-- The worker's process; null: none runs.
+create function easysync_internal.worker_pid() returns integer
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select (easysync_internal.worker_status() ->> 'pid')::integer $$;
+
 -- The rate is that of the last minute or so: since the step's sample, which the worker moves on.
 create view easysync.sync_progress with (security_barrier) as
 select easysync_internal.worker_pid() as pid,

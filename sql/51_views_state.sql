@@ -1,10 +1,5 @@
 -- Views of connections, streams, links, settings and words, with the small functions behind them.
 
--- The worker's process; null: none runs.
-create function easysync_internal.worker_pid() returns integer
-    language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select (easysync_internal.worker_status() ->> 'pid')::integer $$;
-
 create view easysync.connections with (security_barrier) as
 select c.name as connection,
        c.connector,
