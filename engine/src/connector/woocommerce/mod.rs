@@ -1,5 +1,11 @@
 //! WooCommerce REST API v3, as measured (shared reference `woocommerce.md`).
 
+pub mod defaults;
+pub mod entities;
+
+#[cfg(test)]
+mod tests;
+
 use super::{Account, ById, Check, Connector, Page, Pass};
 use crate::error::{Error, Result};
 use crate::http::{AddressPolicy, HttpContext};
