@@ -31,9 +31,9 @@ pub fn make(val: Val<'_>, kind: ColumnKind) -> Result<Cell, Reason> {
         ColumnKind::Bool => Cell::Bool(to_bool(&val)?),
         ColumnKind::Time => match val {
             Val::Time(time) => Cell::Time(time),
-            Val::Text(text) => Cell::Time(text.parse().map_err(|_| {
-                "is not a time with an offset (the transforms utc and local_time read others)"
-            })?),
+            Val::Text(text) => Cell::Time(text.parse().map_err(
+                |_| "is not a time with an offset (the transforms utc and local_time read others)",
+            )?),
             other => return Err(format!("is {}, not a time", other.describe()).into()),
         },
         ColumnKind::Date => match val {

@@ -3,7 +3,9 @@
 
 use super::path::{Alternative, Part, Path, Source, Step};
 use super::pipeline;
-use super::program::{Candidate, Fetch, LineProgram, Node, Op, Piece, Program, TableProgram, Target};
+use super::program::{
+    Candidate, Fetch, LineProgram, Node, Op, Piece, Program, TableProgram, Target,
+};
 use super::rule::{Problem, Rule};
 use super::transform::{Gives, Transform};
 use super::{cell, value::Val};
@@ -228,7 +230,9 @@ fn default_cell(value: &serde_json::Value, kind: ColumnKind, keyed: bool) -> Res
 fn clashes(parsed: &[Parsed<'_>], problems: &mut Vec<Problem>) {
     for rule in parsed.iter().filter(|p| p.key.is_some() && p.source.is_some()) {
         let whole = |p: &&Parsed<'_>| {
-            p.key.is_none() && p.column == rule.column && (p.source.is_some() || p.default.is_some())
+            p.key.is_none()
+                && p.column == rule.column
+                && (p.source.is_some() || p.default.is_some())
         };
         if let Some(other) = parsed.iter().find(whole) {
             let message =

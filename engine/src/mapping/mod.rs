@@ -34,13 +34,16 @@ use crate::model::{Cell, Row};
 pub fn row_json(row: &Row) -> String {
     let mut out = String::from("{");
     for (column, cell) in row.table.table().columns.iter().zip(&row.cells) {
+        if *cell == Cell::Unset {
+            continue;
+        }
         if out.len() > 1 {
             out.push(',');
         }
         json::text(column.name, &mut out);
         out.push(':');
         match cell {
-            Cell::Null => out.push_str("null"),
+            Cell::Unset | Cell::Null => out.push_str("null"),
             Cell::Text(text) | Cell::Ref(text) => json::text(text, &mut out),
             Cell::Decimal(value) => json::text(&value.to_string(), &mut out),
             Cell::Int(value) => out.push_str(&value.to_string()),

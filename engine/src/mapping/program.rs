@@ -257,8 +257,12 @@ impl TableProgram {
         let mut slots = vec![None; self.slots];
         self.tree.fill(record, &mut slots);
         let scope = Scope { slots: &slots, context, at };
-        let mut cells = vec![Cell::Null; self.table.table().columns.len()];
+        let columns = self.table.table().columns;
+        let mut cells = vec![Cell::Unset; columns.len()];
         for op in &self.ops {
+            if cells[op.target.column] == Cell::Unset {
+                cells[op.target.column] = Cell::Null;
+            }
             match op.run(&scope) {
                 Ok(cell) => op.put(cell, &mut cells[op.target.column]),
                 Err(reason) => errors.push(FieldError {
@@ -270,12 +274,13 @@ impl TableProgram {
                 }),
             }
         }
-        for (cell, column) in cells.iter_mut().zip(self.table.table().columns) {
+        for (cell, column) in cells.iter_mut().zip(columns) {
             match cell {
                 Cell::Json(json) if json.starts_with('\u{1}') => {
                     json.replace_range(..1, "{");
                     json.push('}');
                 }
+                // Every member was absent.
                 Cell::Null if column.name == "attributes" => *cell = Cell::Json("{}".into()),
                 _ => {}
             }
@@ -356,7 +361,8 @@ impl Candidate {
                             }
                             // A separator stands between two values only; what the template
                             // begins with stands before the first.
-                            if any || matches!(pieces.first(), Some(Piece::Literal(first)) if first.as_ref() == pending)
+                            if any
+                                || matches!(pieces.first(), Some(Piece::Literal(first)) if first.as_ref() == pending)
                             {
                                 out.push_str(pending);
                             }

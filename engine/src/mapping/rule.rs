@@ -110,7 +110,8 @@ fn parse_one(i: usize, value: &Value, problems: &mut Vec<Problem>) -> Option<Rul
         problems.push(bad("bad_rule", format!("rule {} is not a JSON object", i + 1)));
         return None;
     };
-    let Some(target) = object.get("target").and_then(Value::as_str).filter(|t| !t.is_empty()) else {
+    let Some(target) = object.get("target").and_then(Value::as_str).filter(|t| !t.is_empty())
+    else {
         problems.push(bad("bad_rule", format!("rule {} has no target", i + 1)));
         return None;
     };

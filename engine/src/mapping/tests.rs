@@ -70,8 +70,10 @@ fn every_transform_does_what_its_example_says() {
         let raw = RawValue::from_string(input.to_owned()).unwrap();
         let mut val = value::read(&raw).unwrap();
         // A path with [] gives lists; an example writes one as an array.
-        if let (Val::Json(text), true) = (&val, input.starts_with('[') && !input.starts_with("[{")) {
-            let items = value::elements(text).into_iter().map(|e| value::read(e).unwrap()).collect();
+        if let (Val::Json(text), true) = (&val, input.starts_with('[') && !input.starts_with("[{"))
+        {
+            let items =
+                value::elements(text).into_iter().map(|e| value::read(e).unwrap()).collect();
             val = Val::List(items);
         }
         for step in pipeline::parse(transform).unwrap_or_else(|e| panic!("{}: {e}", info.name)) {
@@ -151,6 +153,7 @@ fn a_number_is_read_from_its_digits_and_garbage_is_an_error() {
     };
     assert_eq!(total(json!("12.50")).unwrap(), "12.50");
     assert_eq!(total(json!(" -0.30 ")).unwrap(), "-0.30");
+    assert_eq!(total(json!("-0.00")).unwrap(), "0.00");
     let precise: serde_json::Value = serde_json::from_str("3.3333333333333335").unwrap();
     assert_eq!(total(precise).unwrap(), "3.3333333333333335");
     assert_eq!(total(json!("1.5E3")).unwrap(), "1500");
@@ -165,8 +168,7 @@ fn a_number_is_read_from_its_digits_and_garbage_is_an_error() {
 
 #[test]
 fn an_error_names_its_line_and_not_its_value() {
-    let program =
-        with(json!([{"target": "lines[].total", "source": "items[].total"}])).unwrap();
+    let program = with(json!([{"target": "lines[].total", "source": "items[].total"}])).unwrap();
     let record = json!({"id": 1, "total": "1", "items": [{"total": "1"}, {"total": "secret"}]});
     let errors = program.run(&raw(&record), &Context::default()).unwrap_err();
     assert_eq!(errors[0].to_string(), "lines[2].total is not a number");
@@ -224,9 +226,23 @@ fn every_problem_of_a_set_of_rules_is_told() {
 #[test]
 fn a_transform_is_held_to_its_arguments() {
     for bad in [
-        "shout", "trim(1)", "substring", "substring(a)", "substring(1,2,3)", "map", "map(x)",
-        "map({\"a\":[]})", "round(99)", "multiply(x)", "local_time(Mars/Base)", "pick(a:shout)",
-        "pick()", "trim|", "lower(", "replace(a)", "prefix",
+        "shout",
+        "trim(1)",
+        "substring",
+        "substring(a)",
+        "substring(1,2,3)",
+        "map",
+        "map(x)",
+        "map({\"a\":[]})",
+        "round(99)",
+        "multiply(x)",
+        "local_time(Mars/Base)",
+        "pick(a:shout)",
+        "pick()",
+        "trim|",
+        "lower(",
+        "replace(a)",
+        "prefix",
     ] {
         assert!(pipeline::parse(bad).is_err(), "{bad}");
     }
@@ -236,9 +252,11 @@ fn a_transform_is_held_to_its_arguments() {
 }
 
 #[test]
-fn a_default_off_leaves_its_column_empty_and_a_default_value_fills_it() {
+fn a_rule_switched_off_leaves_its_column_to_others_and_a_default_fills_it() {
     let off = json!([{"target": "customer_note", "source": null}]);
-    assert_eq!(cell(off, &json!({"note": "x"}), "customer_note"), Cell::Null);
+    assert_eq!(cell(off, &json!({"note": "x"}), "customer_note"), Cell::Unset);
+    let absent = json!([{"target": "customer_note", "source": "nope"}]);
+    assert_eq!(cell(absent, &json!({"note": "x"}), "customer_note"), Cell::Null);
     let constant = json!([{"target": "customer_note", "default": "from the shop"}]);
     assert_eq!(cell(constant, &json!({}), "customer_note"), Cell::Text("from the shop".into()));
 }

@@ -102,7 +102,9 @@ impl Transform {
             (Pick(picks), Val::Json(raw)) => made(|out| json::pick(raw, picks, out)),
             (Meta, Val::Json(raw)) => meta(raw),
             (Pick(_) | Meta, val) if val.is_absent() => Ok(Val::Null),
-            (Pick(_) | Meta, val) => Err(format!("is {}, not an object or list", val.describe()).into()),
+            (Pick(_) | Meta, val) => {
+                Err(format!("is {}, not an object or list", val.describe()).into())
+            }
             (Map(table), val) => map(table, val),
             (NullIf(words), val) => null_if(words, val),
             (Default(_) | First | Last, val) => Ok(val),
@@ -118,7 +120,7 @@ impl Transform {
             Decimal => Ok(Val::Decimal(to_decimal(&val)?)),
             Money => Ok(Val::Decimal(json::money(to_decimal(&val)?))),
             Integer => to_integer(&val),
-            Negate => Ok(Val::Decimal(-to_decimal(&val)?)),
+            Negate => Ok(Val::Decimal(value::without_negative_zero(-to_decimal(&val)?))),
             Abs => Ok(Val::Decimal(to_decimal(&val)?.abs())),
             // Commercial rounding, as WooCommerce rounds.
             Round(digits) => Ok(Val::Decimal(to_decimal(&val)?.round_dp_with_strategy(
@@ -196,9 +198,8 @@ fn sum(val: Val<'_>) -> Result<Val<'_>, Reason> {
     };
     for item in items {
         if !item.is_absent() {
-            total = total
-                .checked_add(to_decimal(&item)?)
-                .ok_or("adds up to a number out of range")?;
+            total =
+                total.checked_add(to_decimal(&item)?).ok_or("adds up to a number out of range")?;
         }
     }
     Ok(Val::Decimal(json::money(total)))

@@ -219,9 +219,17 @@ pub fn decimal(text: &str) -> Result<Decimal, Reason> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) {
         return Err(NOT_A_NUMBER);
     }
-    if text.contains(['e', 'E']) {
-        return Decimal::from_scientific(text)
-            .map_err(|_| "is a number out of range, or not a number".into());
+    let parsed =
+        if text.contains(['e', 'E']) { Decimal::from_scientific(text) } else { text.parse() };
+    parsed
+        .map(without_negative_zero)
+        .map_err(|_| "is a number out of range, or not a number".into())
+}
+
+/// PHP writes -0.00 where a sum comes out at nothing; there is no such amount.
+pub fn without_negative_zero(mut value: Decimal) -> Decimal {
+    if value.is_zero() {
+        value.set_sign_positive(true);
     }
-    text.parse().map_err(|_| "is a number out of range, or not a number".into())
+    value
 }

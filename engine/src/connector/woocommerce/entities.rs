@@ -145,7 +145,8 @@ pub fn order(
     let guest = match (&guest_id, &programs.along) {
         (Some(id), Some(program)) => {
             let guest = program.run(raw, &context).map_err(fail)?;
-            let mut record = record(Entity::Customers, "guest", guest, Presence::Live, vec![], None);
+            let mut record =
+                record(Entity::Customers, "guest", guest, Presence::Live, vec![], None);
             record.remote_id.clone_from(id);
             // Orders of one guest differ in names and addresses; the row stays as it was first
             // seen, so that walking the orders again writes nothing.
@@ -161,9 +162,10 @@ pub fn order(
 
 /// Maps a registered customer.
 pub fn customer(programs: &Programs, raw: &RawValue) -> Result<Record, Box<RecordFailure>> {
-    let mapped = programs.main.run(raw, &Context::default()).map_err(|errors| {
-        failure(Entity::Customers, "customer", &Head::of(raw), raw, errors)
-    })?;
+    let mapped = programs
+        .main
+        .run(raw, &Context::default())
+        .map_err(|errors| failure(Entity::Customers, "customer", &Head::of(raw), raw, errors))?;
     Ok(record(Entity::Customers, "customer", mapped, Presence::Live, vec![], Some(raw)))
 }
 
@@ -195,11 +197,10 @@ pub fn variation(
     presence: Presence,
 ) -> Result<Record, Box<RecordFailure>> {
     let program: &Program = programs.along.as_ref().unwrap_or(&programs.main);
-    let context =
-        Context { texts: &[("currency", currency)], records: &[("parent", parent)] };
-    let mapped = program.run(raw, &context).map_err(|errors| {
-        failure(Entity::Products, "variation", &Head::of(raw), raw, errors)
-    })?;
+    let context = Context { texts: &[("currency", currency)], records: &[("parent", parent)] };
+    let mapped = program
+        .run(raw, &context)
+        .map_err(|errors| failure(Entity::Products, "variation", &Head::of(raw), raw, errors))?;
     Ok(record(Entity::Products, "variation", mapped, presence, vec![], Some(raw)))
 }
 
@@ -271,12 +272,12 @@ fn record(
     raw: Option<&RawValue>,
 ) -> Record {
     let Mapped { mut row, lines } = mapped;
-    if presence == Presence::Trashed {
-        // Trashing moves the modified date of orders and products.
-        let at = row.cell("modified_at").clone();
-        if let Some(i) = row.table.table().column("deleted_at") {
-            row.cells[i] = at;
-        }
+    if let Some(i) = row.table.table().column("deleted_at") {
+        row.cells[i] = match presence {
+            Presence::Live => Cell::Null,
+            // Trashing moves the modified date of orders and products.
+            Presence::Trashed => row.cell("modified_at").clone(),
+        };
     }
     let remote_id = match row.cell("source_id") {
         Cell::Text(id) => id.clone(),

@@ -31,10 +31,7 @@ fn every_order_of_the_shop_lands_to_the_cent() {
             decimal(&order.order.row, "total");
     }
     let sums: Vec<String> = sums.iter().map(|(c, sum)| format!("{c} {sum}")).collect();
-    assert_eq!(
-        sums,
-        ["EUR 3120.35", "GBP 24284.74", "JPY 136.61", "KWD 625.65", "USD 231093.77"]
-    );
+    assert_eq!(sums, ["EUR 3120.35", "GBP 24284.74", "JPY 136.61", "KWD 625.65", "USD 231093.77"]);
 }
 
 #[test]
