@@ -45,13 +45,14 @@ comment on column easysync.connections.created_at is 'when connected';
 comment on column easysync.connections.tenant_id is 'tenant (last column of every view)';
 
 -- The ledger may not be there when these are made: read late, and only for columns that are asked for.
+-- Whoever may call it sees his own tenants only.
 create function easysync_internal.count_links(tenant text, account_key text, entity_name text) returns bigint
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     found_links bigint;
 begin
-    if to_regclass('easysync_ledger.links') is null then
+    if to_regclass('easysync_ledger.links') is null or tenant <> all (easysync.allowed_tenants()) then
         return 0;
     end if;
     execute 'select count(*) from easysync_ledger.links where tenant_id = $1 and account = $2 and entity = $3 and deleted_at is null'
@@ -66,7 +67,10 @@ select s.connection,
        s.direction,
        s.source_of_truth,
        s.conflict_strategy,
-       coalesce(s.delete_policy, easysync_internal.setting(s.tenant_id, 'delete_policy')) as delete_policy,
+       coalesce(s.delete_policy,
+                (select y.value from easysync_internal.settings as y where y.tenant_id = s.tenant_id and y.name = 'delete_policy'),
+                (select d.default_value from easysync_internal.setting_definitions() as d where d.name = 'delete_policy'))
+           as delete_policy,
        s.push_when,
        s.filters,
        (t.cursor ->> 'watermark')::timestamptz as cursor_at,

@@ -1,42 +1,48 @@
 -- Health of connections, as rows. health() adds the worker, the fence and the queue (66_health.sql).
 
--- Everything that is wrong with a connection, worst first, each with its cure.
+-- Everything that is wrong with a connection of a tenant that the session may see, each with its cure.
 create function easysync_internal.connection_problems(tenant text, connection_name text)
     returns table (severity text, reason text, cure text)
     language sql stable security definer set search_path = pg_catalog, pg_temp rows 2
 as $$
+    with known as (
+        select * from easysync_internal.connections as c
+        where c.tenant_id = tenant and c.name = connection_name and c.tenant_id = any (easysync.allowed_tenants())
+    )
     select case when c.status in ('error', 'reauthorize') then 'down' else 'degraded' end,
            coalesce(c.status_reason, replace(c.status, '_', ' ')),
            coalesce(c.status_hint, case c.status
                when 'disabled' then format('SELECT easysync.enable(%L);', c.name)
                when 'pending' then 'Grant access; see easysync.test_connection.'
                else format('SELECT * FROM easysync.test_connection(%L);', c.name) end)
-    from easysync_internal.connections as c
-    where c.tenant_id = tenant and c.name = connection_name and c.status <> 'connected'
+    from known as c
+    where c.status <> 'connected'
     union all
     select 'down', format('too many errors in a row: no call before %s',
                           to_char(c.circuit_until at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')),
            'It tries again by itself; easysync.sync_logs has the errors.'
-    from easysync_internal.connections as c
-    where c.tenant_id = tenant and c.name = connection_name and c.circuit = 'open' and c.circuit_until > now()
+    from known as c
+    where c.circuit = 'open' and c.circuit_until > now()
     union all
     select 'degraded', format('the last sync of %s failed: %s', s.entity, coalesce(s.error_message, 'unknown error')),
            coalesce(s.error_hint, 'See easysync.sync_run_steps.')
-    from (select distinct on (x.entity, x.direction) x.* from easysync_internal.sync_run_steps as x
-          where x.tenant_id = tenant and x.connection = connection_name and x.finished_at is not null
+    from (select distinct on (x.entity, x.direction) x.* from known as c
+          join easysync_internal.sync_run_steps as x on x.tenant_id = c.tenant_id and x.connection = c.name
+          where x.finished_at is not null
           order by x.entity, x.direction, x.sync_id desc) as s
     where s.status = 'failed'
     union all
     select 'degraded', format('%s failed records wait for a person', count(*)),
            format('SELECT * FROM easysync.sync_failures WHERE connection = %L;', connection_name)
-    from easysync_internal.sync_failures as f
-    where f.tenant_id = tenant and f.connection = connection_name and f.discarded_at is null and f.next_attempt_at is null
+    from known as c
+    join easysync_internal.sync_failures as f on f.tenant_id = c.tenant_id and f.connection = c.name
+    where f.discarded_at is null and f.next_attempt_at is null
     having count(*) > 0
     union all
     select 'degraded', format('access ends on %s', to_char(c.token_expires_at, 'YYYY-MM-DD')),
            format('SELECT easysync.oauth_authorize_url(%L, redirect_uri => ...);', c.name)
-    from easysync_internal.connections as c
-    where c.tenant_id = tenant and c.name = connection_name and c.token_expires_at < now() + interval '14 days'
+    from known as c
+    where c.token_expires_at < now() + interval '14 days'
 $$;
 
 -- Webhooks and schedules don't exist yet: `off`, and no lag.

@@ -13,3 +13,35 @@ create function easysync_internal.changes_suppressed() returns boolean language 
     as $$ select coalesce(nullif(current_setting('double.suppressed', true), '')::boolean, false) $$;
 create function easysync_internal.change_origin() returns text language sql stable
     as $$ select nullif(current_setting('double.origin', true), '') $$;
+-- A shop whose URL says what is wrong with it.
+create function easysync_internal.open_account(tenant text, connection text, connector text, settings jsonb, credentials jsonb,
+                                               verify boolean) returns jsonb language plpgsql as $$
+declare
+    url text := settings ->> 'url';
+    secret text := credentials ->> 'consumer_secret';
+begin
+    if url is null or url !~ '^https://' then
+        return jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('sqlstate', '22023', 'category', 'validation',
+            'code', 'url', 'message', 'settings.url must be an https address', 'hint', 'E.g. https://shop.example')));
+    elsif url like '%two-problems%' then
+        return '{"errors":[{"sqlstate":"22023","category":"validation","code":"a","message":"first","hint":"cure one."},
+                           {"sqlstate":"22023","category":"validation","code":"b","message":"second","hint":"cure two."}]}';
+    elsif verify and url like '%unreachable%' then
+        return jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('sqlstate', 'YS503', 'category', 'network',
+            'code', 'connect', 'message', format('"%s" can not be reached: connection refused', connection),
+            'hint', 'See easysync.connection_health.')));
+    end if;
+    return jsonb_build_object('account_key', url, 'account_label', case when verify then 'Harbour Goods' end,
+        'platform', case when verify then 'WooCommerce 10.2.4' end, 'key_id', 'k1',
+        'sealed', case when credentials is not null then encode('sealed'::bytea, 'base64') end,
+        'checks', case when verify then jsonb_build_array(
+            jsonb_build_object('name', 'reach', 'ok', true, 'message', 'answered', 'hint', null, 'duration_ms', 12, 'error', null),
+            jsonb_build_object('name', 'credentials', 'ok', coalesce(secret <> 'wrong', true), 'message', 'refused', 'hint', null, 'duration_ms', 3,
+                'error', case when secret = 'wrong' then jsonb_build_object('sqlstate', 'YS401', 'category', 'authentication',
+                    'code', 'woocommerce_rest_cannot_view', 'message', format('woocommerce refused the credentials of "%s"', connection),
+                    'hint', 'Make a key with read/write permission and call easysync.set_credentials.') end)) else '[]' end);
+end $$;
+create function easysync_internal.rotate_key(step text) returns jsonb language sql as $$ select '{"key_id":"k2"}'::jsonb $$;
+create function easysync_internal.reseal(tenant text, connection text, sealed bytea, key_id text) returns jsonb language sql
+    as $$ select jsonb_build_object('sealed', encode(sealed, 'base64'), 'key_id', 'k2') $$;
+create function easysync_internal.key_status() returns jsonb language sql stable as $$ select '[]'::jsonb $$;

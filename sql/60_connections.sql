@@ -1,0 +1,350 @@
+-- Connections: connect, alter, test, enable, disable, disconnect.
+--
+-- The library does what needs the network or a secret (schema easysync_internal, language c):
+--   open_account(tenant text, connection text, connector text, settings jsonb, credentials jsonb,
+--                verify boolean) returns jsonb
+--     Resolves {"file": "name"}, validates, seals; checks live when `verify`. credentials null: the
+--     sealed ones of the connection. {"errors": [{"sqlstate","category","code","message","hint"}]} or
+--     {"account_key","account_label","platform","key_id","sealed" (base64; null: unchanged),
+--      "checks": [{"name","ok","message","hint","duration_ms","error": {...} or null}]}
+-- The network part comes first, our writes after: a failed call leaves nothing behind, and no lock of
+-- ours is held over a call.
+
+-- The connection, or YS404 with the names there are.
+create function easysync_internal.known_connection(tenant text, connection_name text)
+    returns easysync_internal.connections
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    known easysync_internal.connections;
+begin
+    select * into known from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection_name;
+    if not found then
+        perform easysync_internal.raise_error('YS404', format('unknown connection %s', coalesce('"' || connection_name || '"', 'NULL')),
+            'category: not_found, code: unknown_connection',
+            coalesce((select format('Connections: %s.', string_agg(c.name, ', ' order by c.name))
+                      from easysync_internal.connections as c where c.tenant_id = tenant),
+                     'There is none yet: easysync.connect makes one.'));
+    end if;
+    return known;
+end
+$$;
+
+-- 22023 unless the value is a JSON object (or null, where that is allowed).
+create function easysync_internal.check_object(argument text, value jsonb, nullable boolean) returns void
+    language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if value is null and nullable then
+        return;
+    end if;
+    if value is null or jsonb_typeof(value) <> 'object' then
+        perform easysync_internal.raise_argument(
+            format('%s must be a JSON object, not %s', argument, coalesce(jsonb_typeof(value), 'NULL')),
+            case argument when 'credentials' then 'Pass the keys of the platform, or {"file": "name"} below easysync.credential_dir.'
+                          else 'E.g. {"url": "https://shop.example"}.' end);
+    end if;
+end
+$$;
+
+-- Asks the library and raises what it answers, failed checks too. The answer holds no error then.
+create function easysync_internal.ask_account(tenant text, connection_name text, connector text, settings jsonb,
+                                              credentials jsonb, verify boolean)
+    returns jsonb
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    answer jsonb;
+    failed jsonb;
+begin
+    if verify then
+        perform easysync_internal.check_fence();
+    end if;
+    answer := easysync_internal.open_account(tenant, connection_name, connector, settings, credentials, verify);
+    perform easysync_internal.raise_answer(answer -> 'errors', connection_name);
+    -- One check that failed often fails those after it: the first one is raised.
+    select c.value into failed
+    from jsonb_array_elements(coalesce(answer -> 'checks', '[]')) with ordinality as c
+    where not (c.value ->> 'ok')::boolean order by c.ordinality limit 1;
+    if failed is not null then
+        perform easysync_internal.raise_answer(jsonb_build_array(coalesce(nullif(failed -> 'error', 'null'),
+            jsonb_build_object('category', 'validation', 'code', failed ->> 'name',
+                               'message', failed ->> 'message', 'hint', failed ->> 'hint'))), connection_name);
+    end if;
+    if verify then
+        raise notice 'connected to "%"%', coalesce(answer ->> 'account_label', answer ->> 'account_key'), coalesce(', ' || (answer ->> 'platform'), '');
+    end if;
+    return answer;
+end
+$$;
+
+create function easysync.connect(name text, connector text, settings jsonb default '{}', credentials jsonb default null,
+                                 verify boolean default true)
+    returns text
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    answer jsonb;
+begin
+    if connect.name is null or connect.name !~ '^[a-z][a-z0-9_]{0,62}$' then
+        perform easysync_internal.raise_argument(format('invalid connection name %s', coalesce('"' || connect.name || '"', 'NULL')),
+            'A name is a lower-case letter, then up to 62 of lower-case letters, digits and "_".');
+    end if;
+    perform easysync_internal.check_word('connector', connect.connector, 'Connectors');
+    perform easysync_internal.check_object('settings', connect.settings, nullable => false);
+    perform easysync_internal.check_object('credentials', connect.credentials, nullable => true);
+    perform easysync_internal.check_name_is_free(tenant, connect.name);
+    answer := easysync_internal.ask_account(tenant, connect.name, connect.connector, connect.settings, connect.credentials,
+                                            coalesce(connect.verify, true));
+    perform easysync_internal.check_account_is_free(tenant, connect.name, answer ->> 'account_key');
+    perform easysync_internal.prepare_hub(tenant);
+    perform easysync_internal.store_connection(tenant, connect.name, connect.connector, connect.settings, answer, coalesce(connect.verify, true));
+    perform easysync_internal.audit(tenant, 'connect', connect.name, null,
+        jsonb_build_object('connector', connect.connector, 'settings', connect.settings, 'account', answer ->> 'account_key'));
+    return connect.name;
+end
+$$;
+comment on function easysync.connect(text, text, jsonb, jsonb, boolean) is 'Add a connection, check it live, enable it; creates the hub on first use';
+
+create function easysync_internal.check_name_is_free(tenant text, connection_name text) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection_name) then
+        perform easysync_internal.raise_error('42710', format('connection "%s" already exists', connection_name),
+            'category: conflict, code: connection_exists',
+            'Use easysync.alter_connection or easysync.set_credentials.');
+    end if;
+end
+$$;
+
+-- Two connections to one account would share its links and fight over its rows.
+create function easysync_internal.check_account_is_free(tenant text, connection_name text, account_key text) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    other text;
+begin
+    select c.name into other from easysync_internal.connections as c
+    where c.tenant_id = tenant and c.name <> connection_name and c.account = account_key;
+    if found then
+        perform easysync_internal.raise_error('YS409', format('the account of "%s" is already connected as "%s"', connection_name, other),
+            'category: conflict, code: account_connected', format('Use "%s", or disconnect it first.', other));
+    end if;
+end
+$$;
+
+-- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
+create function easysync_internal.prepare_hub(tenant text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    hub text;
+begin
+    perform easysync_internal.create_ledger();
+    hub := coalesce(easysync_internal.hub_schema(tenant), 'commerce');
+    if exists (select from easysync_internal.hub_tables() as t where to_regclass(format('%I.%I', hub, t.table_name)) is null)
+       or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub) then
+        perform easysync.create_hub(hub);
+    else
+        -- Made before, perhaps by another owner, for another tenant, or before a DROP EXTENSION took
+        -- the triggers away.
+        perform easysync_internal.make_hub_triggers(hub);
+        perform easysync_internal.note_hub(tenant, hub);
+    end if;
+end
+$$;
+
+create function easysync_internal.store_connection(tenant text, connection_name text, connector_name text, settings jsonb,
+                                                   answer jsonb, verified boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    begin
+        insert into easysync_internal.connections as c
+            (tenant_id, name, connector, status, status_reason, account, settings)
+        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings);
+    exception when unique_violation then
+        -- Somebody connected under this name while we were asking the platform.
+        perform easysync_internal.check_name_is_free(tenant, connection_name);
+        raise;
+    end;
+    insert into easysync_internal.streams (tenant_id, connection, entity, direction, source_of_truth)
+    select tenant, connection_name, e.entity, coalesce(s.default_direction, 'off'),
+           case when s.default_direction = 'push' then 'local' else 'platform' end
+    from unnest(easysync_internal.words_of('entity')) as e (entity)
+    left join easysync_internal.connector_streams() as s on s.connector = connector_name and s.entity = e.entity;
+    perform easysync_internal.apply_answer(tenant, connection_name, answer, verified, enable => verified);
+    if not verified then
+        raise notice '"%" is stored, disabled: easysync.enable checks it', connection_name;
+    end if;
+    perform easysync_internal.ensure_log_partitions();
+    -- The launcher looks for databases with work; a worker that runs is woken by the row's trigger.
+    perform easysync_internal.rescan();
+end
+$$;
+
+-- Keeps what the library answered. `verified`: the platform was asked and took it.
+create function easysync_internal.apply_answer(tenant text, connection_name text, answer jsonb, verified boolean, enable boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update easysync_internal.connections as c
+    set account = coalesce(answer ->> 'account_key', c.account),
+        account_label = coalesce(answer ->> 'account_label', c.account_label),
+        platform = coalesce(answer ->> 'platform', c.platform),
+        sealed = coalesce(decode(answer ->> 'sealed', 'base64'), c.sealed),
+        key_id = case when answer ->> 'sealed' is not null then answer ->> 'key_id' else c.key_id end,
+        sealed_at = case when answer ->> 'sealed' is not null then now() else c.sealed_at end,
+        verified_at = case when verified then clock_timestamp() else c.verified_at end,
+        webhooks_enabled = coalesce((c.settings ->> 'webhooks')::boolean, true),
+        changed_at = now()
+    where c.tenant_id = tenant and c.name = connection_name;
+    if not verified then
+        return;
+    end if;
+    -- What the worker stopped works again; what a person paused stays paused, unless he says so.
+    update easysync_internal.connections as c
+    set status = 'connected', status_reason = null, status_hint = null, circuit = 'closed', circuit_until = null
+    where c.tenant_id = tenant and c.name = connection_name and (enable or c.status <> 'disabled');
+    if not exists (select from easysync_internal.identity where system_identifier is not null) then
+        perform easysync_internal.accept_identity('connect', verify => false);
+    end if;
+    perform easysync_internal.wake();
+end
+$$;
+
+create function easysync.alter_connection(connection text, settings jsonb, verify boolean default true) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, alter_connection.connection);
+    merged jsonb;
+    answer jsonb;
+begin
+    perform easysync_internal.check_object('settings', alter_connection.settings, nullable => false);
+    -- A null removes a key; only here, not deeper.
+    select coalesce(jsonb_object_agg(e.key, e.value), '{}') into merged
+    from jsonb_each(known.settings || alter_connection.settings) as e where e.value <> 'null'::jsonb;
+    answer := easysync_internal.ask_account(tenant, known.name, known.connector, merged, null, coalesce(verify, true));
+    if answer ->> 'account_key' is distinct from known.account then
+        perform easysync_internal.check_account_is_free(tenant, known.name, answer ->> 'account_key');
+        perform easysync_internal.check_account_may_change(tenant, known, answer ->> 'account_key');
+    end if;
+    update easysync_internal.connections as c set settings = merged where c.tenant_id = tenant and c.name = known.name;
+    perform easysync_internal.apply_answer(tenant, known.name, answer, coalesce(verify, true), enable => false);
+    perform easysync_internal.audit(tenant, 'alter_connection', known.name, known.settings, merged);
+end
+$$;
+comment on function easysync.alter_connection(text, jsonb, boolean) is 'Merge settings into a connection (a null removes a key) and check it again';
+
+-- Another account under the same name: only while nothing is tied to the first one. Its cursors go.
+create function easysync_internal.check_account_may_change(tenant text, known easysync_internal.connections, account_key text)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from unnest(easysync_internal.words_of('entity')) as e (entity)
+               where easysync_internal.count_links(tenant, known.account, e.entity) > 0) then
+        perform easysync_internal.raise_error('YS409', format('"%s" would become another account', known.name),
+            format('category: conflict, code: other_account; from %s to %s', known.account, account_key),
+            'Connect the other account under a name of its own.');
+    end if;
+    delete from easysync_internal.sync_state as s where s.tenant_id = tenant and s.connection = known.name;
+end
+$$;
+
+create function easysync.test_connection(connection text) returns setof easysync.connection_check
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, test_connection.connection);
+    fence record;
+    answer jsonb;
+begin
+    select * into fence from easysync_internal.fence_state();
+    if fence.state = 'fenced' then
+        return next row('fence', false, format('this database is fenced: %s', fence.reason),
+                        'easysync.unfence says what it is.', 0)::easysync.connection_check;
+        return;
+    end if;
+    answer := easysync_internal.open_account(tenant, known.name, known.connector, known.settings, null, true);
+    return query
+        select 'settings', false, e.value ->> 'message', e.value ->> 'hint', 0
+        from jsonb_array_elements(coalesce(answer -> 'errors', '[]')) as e
+        union all
+        select c.value ->> 'name', (c.value ->> 'ok')::boolean, c.value ->> 'message',
+               coalesce(c.value ->> 'hint', c.value #>> '{error,hint}'), (c.value ->> 'duration_ms')::numeric::integer
+        from jsonb_array_elements(coalesce(answer -> 'checks', '[]')) as c;
+end
+$$;
+comment on function easysync.test_connection(text) is 'Check a connection now, one row a check; changes nothing';
+
+create function easysync.enable(connection text) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, enable.connection);
+    answer jsonb := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, null, true);
+begin
+    perform easysync_internal.apply_answer(tenant, known.name, answer, true, enable => true);
+    perform easysync_internal.audit(tenant, 'enable', known.name, to_jsonb(known.status), to_jsonb('connected'::text));
+end
+$$;
+comment on function easysync.enable(text) is 'Let a connection be read and written again, after a live check';
+
+create function easysync.disable(connection text, reason text default null) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, disable.connection);
+begin
+    update easysync_internal.connections as c
+    set status = 'disabled', status_reason = coalesce(disable.reason, format('disabled by %s', session_user)),
+        status_hint = null, changed_at = now()
+    where c.tenant_id = tenant and c.name = known.name;
+    perform easysync_internal.audit(tenant, 'disable', known.name, to_jsonb(known.status), to_jsonb(disable.reason));
+    -- A run in hand stops after the record it is writing.
+    perform easysync_internal.wake();
+end
+$$;
+comment on function easysync.disable(text, text) is 'Pause a connection: nothing is read or written, its queue keeps filling';
+
+create function easysync.disconnect(connection text, forget_links boolean default false) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections;
+begin
+    delete from easysync_internal.connections as c where c.tenant_id = tenant and c.name = disconnect.connection
+    returning * into known;
+    if not found then
+        return false;
+    end if;
+    delete from easysync_internal.streams as s where s.tenant_id = tenant and s.connection = known.name;
+    delete from easysync_internal.sync_state as s where s.tenant_id = tenant and s.connection = known.name;
+    delete from easysync_internal.sync_queue as q where q.tenant_id = tenant and q.connection = known.name;
+    delete from easysync_internal.sync_failures as f where f.tenant_id = tenant and f.connection = known.name;
+    update easysync_internal.sync_runs as r
+    set cancel_requested_at = clock_timestamp(), cancel_requested_by = session_user, cancel_reason = 'disconnected',
+        status = case when r.status = 'running' then r.status else 'cancelled' end,
+        finished_at = case when r.status = 'running' then r.finished_at else clock_timestamp() end
+    where r.tenant_id = tenant and r.connection = known.name and r.status in ('queued', 'running', 'awaiting_confirmation');
+    if forget_links then
+        delete from easysync_ledger.links as l where l.tenant_id = tenant and l.account = known.account;
+    end if;
+    perform easysync_internal.audit(tenant, 'disconnect', known.name,
+        jsonb_build_object('connector', known.connector, 'account', known.account, 'settings', known.settings),
+        jsonb_build_object('forget_links', coalesce(forget_links, false)));
+    return true;
+end
+$$;
+comment on function easysync.disconnect(text, boolean) is 'Remove a connection and its credentials; hub rows, logs and (unless told) links stay';

@@ -1,0 +1,92 @@
+-- health(): everything a monitor asks, as one document. It never raises: what can't be found out is a
+-- reason to be down.
+--
+-- Of the library: key_status() returns jsonb: [{"reason", "cure"}], what is wrong with the key file
+-- (unreadable, or lying in the data directory, where base backups copy it).
+
+create function easysync.health() returns jsonb
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    document jsonb;
+begin
+    document := easysync_internal.health_document();
+    return document;
+exception when others then
+    return jsonb_build_object(
+        'status', 'down',
+        'reasons', jsonb_build_array(jsonb_build_object('reason', format('health can not be told: %s', sqlerrm),
+                                                        'cure', 'Look into the server''s log.')),
+        'version', null, 'worker', null, 'fenced', null, 'sandbox', null, 'queue', null, 'connections', '[]'::jsonb);
+end
+$$;
+comment on function easysync.health() is 'Everything a monitor asks, as one document';
+
+create function easysync_internal.health_document() returns jsonb
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    worker jsonb := easysync_internal.worker_status();
+    fence record;
+    connections jsonb;
+    reasons jsonb;
+    status text;
+begin
+    select * into fence from easysync_internal.fence_state();
+    select coalesce(jsonb_agg(to_jsonb(h) order by h.tenant_id, h.connection), '[]') into connections
+    from easysync.connection_health as h;
+    reasons := easysync_internal.health_reasons(worker, fence.state, fence.reason, connections);
+    status := case when exists (select from jsonb_array_elements(reasons) as r where r ->> 'severity' = 'down') then 'down'
+                   when reasons <> '[]' then 'degraded' else 'ok' end;
+    return jsonb_build_object(
+        'status', status,
+        'reasons', (select coalesce(jsonb_agg(r.value - 'severity' order by r.value ->> 'severity' = 'down' desc, r.ordinality), '[]')
+                    from jsonb_array_elements(reasons) with ordinality as r),
+        'version', easysync_internal.library_version(),
+        'worker', worker,
+        'fenced', fence.state = 'fenced',
+        'sandbox', easysync_internal.asked_tenant() like '%:sandbox' is true,
+        'queue', easysync_internal.health_queue(),
+        'connections', connections);
+end
+$$;
+
+-- One connection that is down degrades the whole; all of them down is down.
+create function easysync_internal.health_reasons(worker jsonb, fence_word text, fence_reason text, connections jsonb) returns jsonb
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object('severity', p.severity, 'reason', p.reason, 'cure', p.cure)), '[]')
+    from (
+        select 'down' as severity, 'no worker is running' as reason, easysync_internal.worker_cure(worker) as cure
+        where not coalesce((worker ->> 'running')::boolean, false)
+        union all
+        select 'down', format('fenced: %s', fence_reason), 'easysync.unfence says what this database is.' where fence_word = 'fenced'
+        union all
+        select 'degraded', format('verify mode: %s', fence_reason), 'It ends by itself when each stream was walked once.' where fence_word = 'verify'
+        union all
+        select 'degraded', format('the worker waits: %s', worker ->> 'message'), 'See the server''s log.'
+        where (worker ->> 'running')::boolean and worker ->> 'state' in ('paused', 'failed')
+        union all
+        select 'degraded', k ->> 'reason', k ->> 'cure' from jsonb_array_elements(easysync_internal.key_status()) as k
+        union all
+        select case when c ->> 'health' = 'down' and not exists (select from jsonb_array_elements(connections) as o where o ->> 'health' <> 'down')
+                    then 'down' else 'degraded' end,
+               format('%s: %s', c ->> 'connection', r.value), c -> 'cures' ->> (r.ordinality - 1)::integer
+        from jsonb_array_elements(connections) as c
+        cross join jsonb_array_elements_text(c -> 'reasons') with ordinality as r
+    ) as p
+$$;
+
+create function easysync_internal.health_queue() returns jsonb
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object(
+        'records', (select count(*) from easysync_internal.sync_queue as q where q.tenant_id = any (easysync_internal.visible_tenants())),
+        'oldest_at', (select min(q.queued_at) from easysync_internal.sync_queue as q where q.tenant_id = any (easysync_internal.visible_tenants())),
+        'syncs', (select count(*) from easysync_internal.sync_runs as r
+                  where r.status = 'queued' and r.tenant_id = any (easysync_internal.visible_tenants())),
+        'running', (select count(*) from easysync_internal.sync_runs as r
+                    where r.status = 'running' and r.tenant_id = any (easysync_internal.visible_tenants())),
+        'failures', (select count(*) from easysync_internal.sync_failures as f
+                     where f.discarded_at is null and f.tenant_id = any (easysync_internal.visible_tenants())))
+$$;

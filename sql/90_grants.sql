@@ -1,0 +1,47 @@
+-- Who may do what. Nothing for PUBLIC; tables are granted to the worker alone.
+
+revoke all on all routines in schema easysync, easysync_internal from public;
+revoke all on all tables in schema easysync, easysync_internal from public;
+
+-- Views.
+grant select on easysync.connections, easysync.streams, easysync.sync_runs, easysync.sync_run_steps, easysync.sync_progress,
+    easysync.sync_logs, easysync.sync_failures, easysync.sync_queue, easysync.links, easysync.connection_health,
+    easysync.settings, easysync.vocabulary to easysync_viewer;
+grant select on easysync.audit_log to easysync_admin;
+
+-- Functions that these views call: their execution is checked against the reader. Whatever a reader
+-- passes to them, they tell of his own tenants only.
+grant execute on function easysync_internal.visible_tenants(), easysync_internal.masked_id(text),
+    easysync_internal.worker_pid(), easysync_internal.count_links(text, text, text),
+    easysync_internal.read_links(text[]), easysync_internal.setting_definitions(), easysync_internal.words(),
+    easysync_internal.connection_problems(text, text) to easysync_viewer;
+
+-- easysync_viewer: look.
+grant execute on function easysync.sync_status(bigint), easysync.health(), easysync.current_tenant(),
+    easysync.allowed_tenants() to easysync_viewer;
+
+-- easysync_operator: run the daily business.
+grant execute on function easysync.test_connection(text), easysync.enable(text), easysync.disable(text, text),
+    easysync.trigger(text, text, text, text[], jsonb, text, boolean), easysync.cancel(bigint, text),
+    easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
+    easysync.fence(text) to easysync_operator;
+grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
+-- What run() calls as the operator himself.
+grant usage on schema easysync_internal to easysync_operator;
+grant execute on function easysync_internal.check_worker(), easysync_internal.run_lines(bigint),
+    easysync_internal.raise_outcome(bigint) to easysync_operator;
+
+-- easysync_admin: credentials, streams, settings, tenants.
+grant execute on function easysync.connect(text, text, jsonb, jsonb, boolean), easysync.alter_connection(text, jsonb, boolean),
+    easysync.set_credentials(text, jsonb, boolean), easysync.disconnect(text, boolean), easysync.rotate_encryption_key(text),
+    easysync.set_stream(text, text, text, text, text, jsonb, text, text), easysync.create_hub(text), easysync.unfence(text),
+    easysync.set_setting(text, text), easysync.reset_setting(text), easysync.add_tenant_member(name, text),
+    easysync.remove_tenant_member(name, text), easysync.enable_row_security() to easysync_admin;
+
+-- easysync_worker: our tables, and the helpers. Never an update or delete of the audit log.
+grant select, insert, update, delete on easysync_internal.connections, easysync_internal.streams, easysync_internal.sync_state,
+    easysync_internal.sync_runs, easysync_internal.sync_run_steps, easysync_internal.hub_changes, easysync_internal.sync_queue,
+    easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts to easysync_worker;
+grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
+grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members to easysync_worker;
+grant execute on all functions in schema easysync_internal to easysync_worker;
