@@ -1,1 +1,52 @@
+//! easysync: keeps a shop, the books and a warehouse in step from inside Postgres.
+//!
+//! The extension is three things around the [`engine`]: the SQL surface (`sql/` and [`api`]), the
+//! background worker ([`worker`]), and the engine's store over SPI ([`store`]). [`host`] lets the
+//! engine's threads ask Postgres for work without ever calling it.
+
+mod api;
+mod error;
+mod guc;
+mod host;
+mod secrets;
+mod shmem;
+mod store;
+mod worker;
+
+use pgrx::prelude::*;
+
 ::pgrx::pg_module_magic!(name, version);
+
+/// Called when the library is loaded: by the postmaster when preloaded, else by the first session
+/// that calls a function.
+#[allow(non_snake_case)]
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    guc::define();
+    // A worker during pg_upgrade would write to a cluster that is being moved.
+    if unsafe { !pg_sys::process_shared_preload_libraries_in_progress || pg_sys::IsBinaryUpgrade } {
+        return;
+    }
+    shmem::init();
+    worker::register();
+}
+
+extension_sql_file!("../sql/00_schemas_roles.sql", name = "schemas_roles", bootstrap);
+extension_sql_file!("../sql/10_tables.sql", name = "tables");
+extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["tables"]);
+extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["ledger"]);
+extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["types"]);
+extension_sql_file!("../sql/30_tenancy.sql", name = "tenancy", requires = ["words"]);
+extension_sql_file!("../sql/35_settings.sql", name = "settings", requires = ["tenancy"]);
+extension_sql_file!("../sql/40_hub_tables.sql", name = "hub_tables", requires = ["settings"]);
+extension_sql_file!("../sql/41_hub.sql", name = "hub", requires = ["hub_tables"]);
+extension_sql_file!("../sql/42_hub_changes.sql", name = "hub_changes", requires = ["hub"]);
+extension_sql_file!("../sql/45_fence.sql", name = "fence", requires = ["hub_changes"]);
+extension_sql_file!("../sql/47_log.sql", name = "log", requires = ["fence"]);
+extension_sql_file!("../sql/50_views_syncs.sql", name = "views_syncs", requires = ["log"]);
+extension_sql_file!("../sql/51_views_state.sql", name = "views_state", requires = ["views_syncs"]);
+extension_sql_file!(
+    "../sql/52_views_health.sql",
+    name = "views_health",
+    requires = ["views_state"]
+);

@@ -1,0 +1,147 @@
+//! Opening an account: everything that `connect` and its kin need to know of settings, credentials
+//! and the platform, in one call.
+
+use crate::error::to_json;
+use crate::secrets::{self, Keyring, base64_encode};
+use crate::{guc, host, worker};
+use engine::connector::{self, Account, Check};
+use engine::http::HttpContext;
+use engine::store::{Connection, Secret};
+use engine::{Error, Result};
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The answer of `open_account`: `errors`, or the account with its checks and sealed credentials.
+pub fn open(
+    tenant: &str,
+    connection: &str,
+    connector: &str,
+    settings: Value,
+    credentials: Option<Value>,
+    verify: bool,
+) -> Value {
+    match try_open(tenant, connection, connector, settings, credentials, verify) {
+        Ok(answer) => answer,
+        Err(errors) => json!({ "errors": errors.iter().map(to_json).collect::<Vec<_>>() }),
+    }
+}
+
+fn try_open(
+    tenant: &str,
+    connection: &str,
+    connector: &str,
+    settings: Value,
+    given: Option<Value>,
+    verify: bool,
+) -> Result<Value, Vec<Error>> {
+    let one = |error: Error| vec![error];
+    let policy = guc::address_policy().map_err(one)?;
+    let (secret, is_new) = match given {
+        Some(value) => (resolve(value).map_err(one)?, true),
+        None => (stored(tenant, connection).map_err(one)?, false),
+    };
+    let account_key = connector::validate(
+        connector,
+        &settings,
+        Some(&secret).filter(|secret| is_new || !secret.is_empty()),
+        &policy,
+    )?;
+    let sealed = match is_new && !secret.is_empty() {
+        true => Some(seal(tenant, connection, &secret).map_err(one)?),
+        false => None,
+    };
+    let opened = Connection {
+        tenant: tenant.into(),
+        name: connection.into(),
+        connector: connector.to_owned(),
+        account: account_key.clone(),
+        settings,
+        credentials: secret,
+    };
+    let (account, checks) = match verify {
+        true => ask(opened).map_err(one)?,
+        false => (None, vec![]),
+    };
+    Ok(json!({
+        "account_key": account_key,
+        "account_label": account.as_ref().map(|a| &a.label),
+        "platform": account.as_ref().map(|a| &a.platform),
+        "key_id": sealed.as_ref().map(|(key_id, _)| key_id),
+        "sealed": sealed.as_ref().map(|(_, bytes)| base64_encode(bytes)),
+        "checks": checks.iter().map(check_json).collect::<Vec<_>>(),
+    }))
+}
+
+/// Credentials as given: an object of secrets, or `{"file": "name"}`.
+fn resolve(value: Value) -> Result<Secret> {
+    let hint = "Give a JSON object: {\"consumer_key\": ..., \"consumer_secret\": ...}, or {\"file\": \"name\"}.";
+    let Value::Object(fields) = value else {
+        return Err(Error::argument("credentials are not a JSON object", hint));
+    };
+    match fields.get("file") {
+        None => Ok(Secret::new(fields)),
+        Some(Value::String(name)) if fields.len() == 1 => {
+            secrets::read_credential_file(guc::credential_dir().as_deref(), name)
+        }
+        Some(_) => Err(Error::argument(
+            "credentials name a file and something else",
+            "With {\"file\": \"name\"} everything is read from that file.",
+        )),
+    }
+}
+
+/// The connection's own credentials; empty: it has none.
+fn stored(tenant: &str, connection: &str) -> Result<Secret> {
+    let row = Spi::connect(|client| {
+        let table = client.select(
+            "select key_id, sealed from easysync_internal.connections where tenant_id = $1 and name = $2",
+            Some(1),
+            &[tenant.into(), connection.into()],
+        )?;
+        if table.is_empty() {
+            return Ok((None, None));
+        }
+        let row = table.first();
+        Ok::<_, pgrx::spi::Error>((row.get::<String>(1)?, row.get::<Vec<u8>>(2)?))
+    });
+    let row = row.map_err(|e| Error::internal(e.to_string()))?;
+    let (Some(key_id), Some(sealed)) = row else { return Ok(Secret::default()) };
+    let keyring = Keyring::load(&guc::key_file().0, false)?;
+    secrets::open(&keyring, tenant, connection, &key_id, &sealed)
+}
+
+fn seal(tenant: &str, connection: &str, secret: &Secret) -> Result<(String, Vec<u8>)> {
+    let keyring = Keyring::load(&guc::key_file().0, true)?;
+    secrets::seal(&keyring, tenant, connection, secret)
+}
+
+/// Asks the platform, on a side thread: Ctrl-C ends it.
+fn ask(connection: Connection) -> Result<(Option<Account>, Vec<Check>)> {
+    let http = HttpContext::new(worker::http_config()?)?;
+    let cancel = CancellationToken::new();
+    // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
+    let _guard = cancel.clone().drop_guard();
+    let connection = Arc::new(connection);
+    host::block_on(async move {
+        let http = http.with_cancel(cancel);
+        let connector = connector::build(&connection, &http)?;
+        let checks = connector.check().await;
+        if checks.iter().any(|check| !check.ok) {
+            return Ok((None, checks));
+        }
+        Ok((Some(connector.account().await?), checks))
+    })?
+}
+
+fn check_json(check: &Check) -> Value {
+    json!({
+        "name": check.name,
+        "ok": check.ok,
+        "message": check.message,
+        "hint": check.hint,
+        "duration_ms": check.duration_ms,
+        "error": check.error.as_ref().map(to_json),
+    })
+}

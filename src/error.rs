@@ -1,0 +1,94 @@
+//! Errors of Postgres as the engine sees them, and the engine's as SQL sees them.
+
+use engine::{Category, Error};
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgSqlErrorCode, spi};
+use serde_json::{Value, json};
+
+/// What Postgres said in a job. The text may name values of a row: it is masked where it leaves.
+#[derive(Debug, Clone)]
+pub struct DbError {
+    pub sqlstate: String,
+    pub message: String,
+}
+
+pub type DbResult<T> = Result<T, DbError>;
+
+impl DbError {
+    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+        DbError { sqlstate: sqlstate.into(), message: message.into() }
+    }
+
+    /// A lock conflict, a deadlock, a serialisation failure or a time-out: the same again may
+    /// well succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
+    }
+
+    /// The data of some record is at fault: integrity, data exceptions, an error raised by an
+    /// application's trigger.
+    pub fn is_about_data(&self) -> bool {
+        let class = self.sqlstate.get(..2).unwrap_or_default();
+        matches!(class, "22" | "23" | "42" | "44" | "P0" | "09" | "27")
+    }
+}
+
+impl From<CaughtError> for DbError {
+    fn from(caught: CaughtError) -> Self {
+        match caught {
+            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => DbError {
+                sqlstate: sqlstate(report.sql_error_code()),
+                message: report.message().to_owned(),
+            },
+            CaughtError::RustPanic { ereport, .. } => {
+                DbError::new("XX000", format!("panic: {}", ereport.message()))
+            }
+        }
+    }
+}
+
+impl From<spi::Error> for DbError {
+    fn from(error: spi::Error) -> Self {
+        DbError::new("XX000", error.to_string())
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        let message = engine::mask::text(&error.message);
+        if error.is_transient() {
+            return Error::new(Category::Conflict, error.sqlstate.clone(), message)
+                .retryable(true)
+                .hint("Another session held the rows. It is tried again by itself.");
+        }
+        if error.is_about_data() {
+            return Error::new(Category::Validation, error.sqlstate.clone(), message)
+                .hint("A constraint or a trigger of this database refused the row.");
+        }
+        Error::new(Category::Internal, error.sqlstate.clone(), message)
+            .hint("See the server's log.")
+    }
+}
+
+/// Five characters, six bits each (`MAKE_SQLSTATE`).
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    let mut bits = code as i32;
+    (0..5)
+        .map(|_| {
+            let character = ((bits & 0x3f) as u8 + b'0') as char;
+            bits >>= 6;
+            character
+        })
+        .collect()
+}
+
+/// An error as the SQL wrappers raise it.
+pub fn to_json(error: &Error) -> Value {
+    json!({
+        "sqlstate": error.sqlstate(),
+        "category": error.category.as_str(),
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+    })
+}

@@ -1,0 +1,116 @@
+//! The queue of jobs, with an eventfd that wakes the thread of Postgres.
+
+use super::job;
+use crate::error::{DbError, DbResult};
+use pgrx::pg_sys;
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+pub struct Bridge {
+    jobs: Mutex<VecDeque<Job>>,
+    event: OwnedFd,
+    closed: AtomicBool,
+    /// The engine's main task has ended, which it never should.
+    failed: AtomicBool,
+    /// Told at every latch, for the engine's wait.
+    pub woken: tokio::sync::Notify,
+}
+
+impl Bridge {
+    pub fn new() -> std::io::Result<Arc<Self>> {
+        let event = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if event < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(Arc::new(Bridge {
+            jobs: Mutex::default(),
+            // Just opened, owned by nobody else.
+            event: unsafe { OwnedFd::from_raw_fd(event) },
+            closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            woken: tokio::sync::Notify::new(),
+        }))
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread of Postgres.
+    pub fn kick(&self) {
+        let one = 1u64;
+        unsafe { libc::write(self.event.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    fn drain_event(&self) {
+        let mut count = 0u64;
+        unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), 8) };
+    }
+
+    pub fn pop(&self) -> Option<Job> {
+        self.jobs().pop_front()
+    }
+
+    /// No more jobs: whoever waits for one gets an error.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.jobs().clear();
+    }
+
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.kick();
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Runs `work` on the thread of Postgres, in a transaction of its own. A caller that goes
+    /// away before its turn takes the job with it.
+    pub async fn call<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> DbResult<R> + Send + 'static,
+    ) -> DbResult<R> {
+        let (answer, result) = tokio::sync::oneshot::channel();
+        if !self.closed.load(Ordering::SeqCst) {
+            let job: Job = Box::new(move || {
+                if !answer.is_closed() {
+                    // The caller may have gone in the meantime; the work is committed all the same.
+                    let _ = answer.send(job::in_transaction(work));
+                }
+            });
+            self.jobs().push_back(job);
+            self.kick();
+        }
+        result.await.unwrap_or_else(|_| Err(DbError::new("57P01", "the worker is stopping")))
+    }
+}
+
+/// Waits for the latch, a job, or the time. True: the latch was set.
+pub fn wait(bridge: &Bridge, milliseconds: i64) -> bool {
+    let events = pg_sys::WL_LATCH_SET
+        | pg_sys::WL_SOCKET_READABLE
+        | pg_sys::WL_TIMEOUT
+        | pg_sys::WL_EXIT_ON_PM_DEATH;
+    unsafe {
+        let happened = pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            events as i32,
+            bridge.event.as_raw_fd(),
+            milliseconds as _,
+            pg_sys::PG_WAIT_EXTENSION,
+        ) as u32;
+        if happened & pg_sys::WL_SOCKET_READABLE != 0 {
+            bridge.drain_event();
+        }
+        if happened & pg_sys::WL_LATCH_SET != 0 {
+            pg_sys::ResetLatch(pg_sys::MyLatch);
+        }
+        happened & pg_sys::WL_LATCH_SET != 0
+    }
+}

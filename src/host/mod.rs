@@ -1,0 +1,13 @@
+//! The border between the engine's threads and Postgres: threads queue jobs, the thread that
+//! Postgres knows carries them out, each in a transaction of its own. Side threads never call
+//! Postgres (pgrx panics where one does).
+
+mod bridge;
+mod job;
+mod runtime;
+mod session;
+
+pub use bridge::{Bridge, wait};
+pub use job::{as_role, in_subtransaction, in_transaction};
+pub use runtime::build_runtime;
+pub use session::block_on;

@@ -1,0 +1,9 @@
+//! Credentials at rest: sealed with AES-256-GCM under a key that lies in a file outside SQL.
+
+mod credential_file;
+mod keyring;
+mod seal;
+
+pub use credential_file::read_credential_file;
+pub use keyring::{Keyring, base64_encode};
+pub use seal::{open, seal};

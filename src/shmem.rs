@@ -1,0 +1,175 @@
+//! Shared memory: one slot for each database with a worker. All fields are atomics, so that the
+//! callback at commit can't fail and nobody ever waits for a lock here.
+
+use pgrx::prelude::*;
+use pgrx::shmem::*;
+use pgrx::{PgAtomic, pg_shmem_init, pg_sys};
+use std::cell::Cell;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+};
+
+/// Databases of one server that can have a worker.
+pub const SLOTS: usize = 64;
+
+/// What a worker is doing, for `worker_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum WorkerState {
+    Starting = 0,
+    Idle = 1,
+    Working = 2,
+    /// The extension's scripts have another version than the library.
+    VersionMismatch = 3,
+}
+
+impl WorkerState {
+    pub fn as_str(value: u32) -> &'static str {
+        match value {
+            1 => "idle",
+            2 => "working",
+            3 => "version_mismatch",
+            _ => "starting",
+        }
+    }
+}
+
+pub struct Slot {
+    pub database: AtomicU32,
+    /// Address of the worker's latch; 0: none.
+    pub latch: AtomicU64,
+    pub pid: AtomicI32,
+    pub state: AtomicU32,
+    /// Timestamps of Postgres: microseconds since 2000.
+    pub started_at: AtomicI64,
+    pub heartbeat_at: AtomicI64,
+    /// DROP DATABASE and its kin keep the launcher away until then.
+    pub blocked_until: AtomicI64,
+    /// Generation of `rescan` (plus one) at which the database had no extension.
+    pub without_extension: AtomicU32,
+}
+
+pub struct Shared {
+    pub launcher_latch: AtomicU64,
+    /// Raised by whatever may make a database need a worker.
+    pub rescan: AtomicU32,
+    pub slots: [Slot; SLOTS],
+}
+
+// Atomics only, no pointer into a process.
+unsafe impl PGRXSharedMemory for Shared {}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            launcher_latch: 0.into(),
+            rescan: 0.into(),
+            slots: std::array::from_fn(|_| Slot {
+                database: 0.into(),
+                latch: 0.into(),
+                pid: 0.into(),
+                state: 0.into(),
+                started_at: 0.into(),
+                heartbeat_at: 0.into(),
+                blocked_until: 0.into(),
+                without_extension: 0.into(),
+            }),
+        }
+    }
+}
+
+static SHARED: PgAtomic<Shared> = unsafe { PgAtomic::new(c"easysync") };
+static PRELOADED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    // What this transaction asks for at its commit.
+    static WAKE: Cell<bool> = const { Cell::new(false) };
+    static RESCAN: Cell<bool> = const { Cell::new(false) };
+}
+
+pub fn init() {
+    pg_shmem_init!(SHARED);
+    PRELOADED.store(true, SeqCst);
+    unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), std::ptr::null_mut()) };
+}
+
+/// Was the library loaded by `shared_preload_libraries`? Without, there is no worker.
+pub fn is_preloaded() -> bool {
+    PRELOADED.load(Relaxed)
+}
+
+/// The shared state; None without preloading.
+pub fn shared() -> Option<&'static Shared> {
+    is_preloaded().then(|| SHARED.get())
+}
+
+/// The slot of a database.
+pub fn slot(database: pg_sys::Oid) -> Option<&'static Slot> {
+    let number = database.to_u32();
+    shared()?.slots.iter().find(|slot| slot.database.load(Acquire) == number)
+}
+
+/// The slot of a database, taken if it has none yet. None: all are taken.
+pub fn claim_slot(database: pg_sys::Oid) -> Option<&'static Slot> {
+    let number = database.to_u32();
+    slot(database).or_else(|| {
+        shared()?
+            .slots
+            .iter()
+            .find(|slot| slot.database.compare_exchange(0, number, SeqCst, Relaxed).is_ok())
+    })
+}
+
+/// Sets a latch in shared memory: no allocation, no lock, can't fail.
+pub fn set_latch(address: u64) {
+    if address != 0 {
+        unsafe { pg_sys::SetLatch(address as *mut pg_sys::Latch) }
+    }
+}
+
+/// Wakes this database's worker when the transaction commits.
+pub fn wake_at_commit() {
+    WAKE.set(true);
+}
+
+/// Makes the launcher look at the databases again when the transaction commits.
+pub fn rescan_at_commit() {
+    RESCAN.set(true);
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_transaction_end(
+    event: pg_sys::XactEvent::Type,
+    _arg: *mut std::ffi::c_void,
+) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    match event {
+        XACT_EVENT_COMMIT => {
+            if WAKE.take()
+                && let Some(slot) = slot(unsafe { pg_sys::MyDatabaseId })
+            {
+                set_latch(slot.latch.load(Acquire));
+            }
+            if RESCAN.take()
+                && let Some(shared) = shared()
+            {
+                shared.rescan.fetch_add(1, SeqCst);
+                set_latch(shared.launcher_latch.load(Acquire));
+            }
+        }
+        // A prepared transaction is committed by somebody else: the worker's poll finds it.
+        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
+            WAKE.set(false);
+            RESCAN.set(false);
+        }
+        _ => {}
+    }
+}
+
+impl Slot {
+    pub fn set_state(&self, state: WorkerState) {
+        self.state.store(state as u32, Release);
+        self.heartbeat_at.store(unsafe { pg_sys::GetCurrentTimestamp() }, Release);
+    }
+}

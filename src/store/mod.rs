@@ -1,0 +1,153 @@
+//! The engine's store over SPI. Each call is one job on the worker's thread: one short transaction.
+
+mod copy;
+mod identity;
+mod lines;
+mod links;
+mod logs;
+mod lookup;
+mod page;
+mod rows;
+mod runs;
+mod spi;
+mod steps;
+
+use crate::error::DbResult;
+use crate::host::Bridge;
+use async_trait::async_trait;
+use engine::store::{
+    Connection, Counts, Cursor, LogRow, Outcome, PageWrite, Progress, Run, Step, Store, Stream,
+    SyncId,
+};
+use engine::{Error, Result};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use identity::{extension_exists, extension_is_gone, extension_version};
+pub use page::{change_origin, changes_suppressed};
+
+/// How long a job that met a lock is tried again: an application may hold its rows for a while.
+const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+const LOCK_PAUSE_MOST: Duration = Duration::from_secs(2);
+
+/// The store of one worker.
+pub struct PgStore {
+    bridge: Arc<Bridge>,
+    /// Tells this worker's claims from those of one that went away.
+    epoch: i64,
+    /// The safety net under the wake-ups: commits of prepared transactions wake nobody.
+    poll_interval: Duration,
+}
+
+impl PgStore {
+    pub fn new(bridge: Arc<Bridge>, epoch: i64, poll_interval: Duration) -> Self {
+        PgStore { bridge, epoch, poll_interval }
+    }
+
+    /// Carries out a job with the rights of `easysync_worker`; one that met a lock is tried again:
+    /// the worker is the one that waits.
+    async fn job<R: Send + 'static>(
+        &self,
+        work: impl Fn() -> DbResult<R> + Send + Sync + 'static,
+    ) -> Result<R> {
+        let work = Arc::new(work);
+        let started = Instant::now();
+        let mut pause = LOCK_PAUSE;
+        loop {
+            let once = Arc::clone(&work);
+            match self.bridge.call(move || identity::as_worker(|| once())).await {
+                Err(error) if error.is_transient() && started.elapsed() < LOCK_PATIENCE => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LOCK_PAUSE_MOST);
+                }
+                other => return other.map_err(Error::from),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn claim_run(&self) -> Result<Option<Run>> {
+        let epoch = self.epoch;
+        self.job(move || runs::claim(epoch)).await
+    }
+
+    async fn plan_steps(&self, run: &Run) -> Result<Vec<Step>> {
+        let run = run.clone();
+        self.job(move || steps::plan(&run)).await?
+    }
+
+    async fn begin_step(&self, run: &Run, step: &Step) -> Result<()> {
+        let (sync_id, number) = (run.sync_id, step.step);
+        self.job(move || steps::begin(sync_id, number)).await
+    }
+
+    async fn end_step(
+        &self,
+        run: &Run,
+        step: &Step,
+        outcome: Outcome,
+        error: Option<Error>,
+    ) -> Result<()> {
+        let (sync_id, number) = (run.sync_id, step.step);
+        self.job(move || steps::end(sync_id, number, outcome, error.as_ref())).await
+    }
+
+    async fn end_run(&self, run: &Run, outcome: Outcome, error: Option<Error>) -> Result<()> {
+        let run = run.clone();
+        self.job(move || runs::end(&run, outcome, error.as_ref())).await
+    }
+
+    async fn stop_requests(&self) -> Result<Vec<SyncId>> {
+        let epoch = self.epoch;
+        self.job(move || runs::stop_requests(epoch)).await
+    }
+
+    async fn cursor(&self, stream: &Stream) -> Result<Cursor> {
+        let stream = stream.clone();
+        self.job(move || steps::cursor(&stream)).await
+    }
+
+    async fn write_page(&self, page: PageWrite) -> Result<Counts> {
+        let page = Arc::new(page);
+        self.job(move || page::write(&page)).await
+    }
+
+    async fn present_ids(
+        &self,
+        stream: &Stream,
+        remote_type: &str,
+        after: i64,
+        until: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<i64>> {
+        let (stream, remote_type) = (stream.clone(), remote_type.to_owned());
+        self.job(move || links::present_ids(&stream, &remote_type, after, until, limit)).await
+    }
+
+    async fn failures_due(&self, stream: &Stream) -> Result<Vec<String>> {
+        let stream = stream.clone();
+        self.job(move || steps::failures_due(&stream)).await
+    }
+
+    async fn log(&self, rows: Vec<LogRow>) -> Result<()> {
+        let rows = Arc::new(rows);
+        self.job(move || logs::write(&rows)).await
+    }
+
+    async fn progress(&self, progress: Progress) -> Result<()> {
+        self.job(move || steps::progress(&progress)).await
+    }
+
+    async fn suspend_connection(&self, connection: &Connection, error: &Error) -> Result<()> {
+        let (connection, error) = (connection.clone(), error.clone());
+        self.job(move || runs::suspend_connection(&connection, &error)).await
+    }
+
+    async fn woken(&self) {
+        // Both ways of ending mean the same: look again.
+        let _ = tokio::time::timeout(self.poll_interval, self.bridge.woken.notified()).await;
+    }
+}

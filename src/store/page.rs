@@ -1,0 +1,137 @@
+//! One page of a pull, in one transaction: records, what is gone, failures, and the cursor.
+
+mod apply;
+mod failures;
+mod gone;
+mod progress;
+
+use super::lookup::{self, Hub};
+use crate::error::{DbError, DbResult};
+use crate::host;
+use engine::store::{Counts, PageWrite, Stream};
+use pgrx::prelude::*;
+use std::cell::RefCell;
+
+thread_local! {
+    /// Whose write the statement in hand is: the connection whose pull it belongs to, and whether
+    /// anybody else would want to know.
+    static ORIGIN: RefCell<Option<(String, bool)>> = const { RefCell::new(None) };
+}
+
+/// The connection whose pull makes the statement in hand; none in a trigger of a trigger: what
+/// that writes is an application's.
+pub fn change_origin() -> Option<String> {
+    ORIGIN
+        .with_borrow(|origin| origin.as_ref().map(|(name, _)| name.clone()))
+        .filter(|_| is_direct())
+}
+
+/// Is nobody interested in the change that is being made?
+pub fn changes_suppressed() -> bool {
+    ORIGIN.with_borrow(|origin| origin.as_ref().is_some_and(|(_, nobody)| *nobody)) && is_direct()
+}
+
+fn is_direct() -> bool {
+    let depth = unsafe { pgrx::direct_function_call::<i32>(pg_sys::pg_trigger_depth, &[]) };
+    depth.unwrap_or(0) <= 1
+}
+
+/// Runs a write of the store with its origin known.
+fn with_origin<R>(stream: &Stream, work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            ORIGIN.set(None);
+        }
+    }
+    let nobody: Option<bool> = super::spi::one(
+        "select not exists (select from easysync_internal.streams
+                             where direction in ('push', 'two_way')
+                               and (tenant_id, connection) <> ($1, $2))",
+        &[stream.connection.tenant.as_str().into(), stream.connection.name.as_str().into()],
+    )?;
+    ORIGIN.set(Some((stream.connection.name.to_string(), nobody.unwrap_or(false))));
+    let _reset = Reset;
+    work()
+}
+
+/// Writes a page. A record that this database refuses becomes a failed record; the rest lands.
+pub fn write(page: &PageWrite) -> DbResult<Counts> {
+    let result = write_all(page);
+    if result.is_err() {
+        lookup::forget();
+    }
+    result
+}
+
+fn write_all(page: &PageWrite) -> DbResult<Counts> {
+    let mut outcome = Outcome::default();
+    if !page.records.is_empty() || !page.gone.is_empty() {
+        let mut hub = Hub::open(&page.stream)?;
+        with_origin(&page.stream, || {
+            let records = apply::newest(&page.records);
+            write_records(&mut hub, page, &records, &mut outcome)?;
+            gone::write(&mut hub, page, &mut outcome.counts)
+        })?;
+    }
+    let failed = outcome.failed;
+    outcome.counts.failed = failures::write(page, &failed)?;
+    progress::write(page, &outcome.counts)?;
+    Ok(outcome.counts)
+}
+
+#[derive(Default)]
+struct Outcome {
+    counts: Counts,
+    failed: Vec<engine::model::RecordFailure>,
+}
+
+/// Writes records together; where this database refuses one of them, they are halved until the one
+/// at fault stands alone.
+fn write_records(
+    hub: &mut Hub,
+    page: &PageWrite,
+    records: &[&engine::model::Record],
+    outcome: &mut Outcome,
+) -> DbResult<()> {
+    let error = match attempt(hub, page, records) {
+        Ok(counts) => {
+            outcome.counts += counts;
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    lookup::forget();
+    if error.is_transient() || !error.is_about_data() {
+        return Err(error);
+    }
+    match records {
+        [] => Err(error),
+        [record] => {
+            outcome.failed.push(failures::refused(record, error));
+            Ok(())
+        }
+        _ => {
+            let (first, second) = records.split_at(records.len() / 2);
+            write_records(hub, page, first, outcome)?;
+            write_records(hub, page, second, outcome)
+        }
+    }
+}
+
+/// Once as if every unlinked record were new; if a row was here already (an application, or an
+/// installation before this one, was faster), once more taking such rows over.
+fn attempt(
+    hub: &mut Hub,
+    page: &PageWrite,
+    records: &[&engine::model::Record],
+) -> DbResult<Counts> {
+    let first: Result<Counts, DbError> =
+        host::in_subtransaction(|| apply::apply(hub, &page.stream, records, false));
+    match first {
+        Err(error) if error.sqlstate == "23505" => {
+            host::in_subtransaction(|| apply::apply(hub, &page.stream, records, true))
+        }
+        other => other,
+    }
+}

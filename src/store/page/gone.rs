@@ -1,0 +1,104 @@
+//! What is gone on the platform: the row stays here with `deleted_at`, unless the stream says
+//! otherwise.
+
+use crate::error::DbResult;
+use crate::host;
+use crate::store::links;
+use crate::store::lookup::Hub;
+use crate::store::spi::{self, Arg, required};
+use engine::model::{Entity, Record, TableId};
+use engine::store::{Counts, DeletePolicy, PageWrite, Stream};
+
+/// Records of the page that the platform says are gone.
+pub fn write(hub: &mut Hub, page: &PageWrite, counts: &mut Counts) -> DbResult<()> {
+    if page.gone.is_empty() {
+        return Ok(());
+    }
+    let stream = &page.stream;
+    let hub_ids = links::mark_deleted(stream, stream.entity, &page.gone)?;
+    counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids)?;
+    Ok(())
+}
+
+/// Hub rows of an entity that are gone at their source; returns how many that changed.
+fn mark_rows(hub: &mut Hub, stream: &Stream, entity: Entity, hub_ids: Vec<i64>) -> DbResult<u64> {
+    let Some((table, _)) = TableId::of(entity).filter(|_| !hub_ids.is_empty()) else {
+        return Ok(0);
+    };
+    let relation = hub.table(table)?;
+    let tenant = stream.connection.tenant.as_str();
+    let args = [tenant.into(), Arg::Ints(hub_ids.into_iter().map(Some).collect())];
+    if stream.delete_policy == DeletePolicy::Delete {
+        let sql =
+            format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
+        let deleted =
+            host::in_subtransaction(|| host::as_role(relation.owner, || spi::run(&sql, &args)));
+        match deleted {
+            Ok(count) => return Ok(count as u64),
+            // Others refer to it: it stays, marked.
+            Err(error) if error.sqlstate == "23503" => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let has_active = table.table().column("active").is_some();
+    let inactivate = stream.delete_policy != DeletePolicy::Keep && has_active;
+    let sql = format!(
+        "update {} set deleted_at = pg_catalog.now(), modified_at = pg_catalog.now(){}
+          where tenant_id = $1 and id = any ($2) and deleted_at is null",
+        relation.qualified(),
+        if inactivate { ", active = false" } else { "" },
+    );
+    let count = host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    Ok(count as u64)
+}
+
+/// "Of this entity, exactly these belong to the record": others that the hub holds for it are gone.
+pub fn related<'a>(
+    hub: &mut Hub,
+    stream: &Stream,
+    records: impl Iterator<Item = (i64, &'a Record)>,
+) -> DbResult<()> {
+    for (hub_id, record) in records {
+        for set in &record.related {
+            let Some(missing) = missing_of(hub, stream, hub_id, set.entity, &set.remote_ids)?
+            else {
+                continue;
+            };
+            if !missing.is_empty() {
+                let hub_ids = links::mark_deleted(stream, set.entity, &missing)?;
+                mark_rows(hub, stream, set.entity, hub_ids)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rows of `entity` that hang on the hub row, came from this connection, and aren't in `ids`.
+fn missing_of(
+    hub: &mut Hub,
+    stream: &Stream,
+    hub_id: i64,
+    entity: Entity,
+    ids: &[String],
+) -> DbResult<Option<Vec<String>>> {
+    let column = match entity {
+        Entity::Refunds => "order_id",
+        Entity::Products => "parent_id",
+        _ => return Ok(None),
+    };
+    let Some((table, _)) = TableId::of(entity) else { return Ok(None) };
+    let relation = hub.table(table)?;
+    let sql = format!(
+        "select source_id from {}
+          where tenant_id = $1 and {column} = $2 and source_connection = $3
+            and deleted_at is null and source_id <> all ($4)",
+        relation.qualified()
+    );
+    let args = [
+        stream.connection.tenant.as_str().into(),
+        hub_id.into(),
+        stream.connection.name.as_str().into(),
+        Arg::Texts(ids.iter().cloned().map(Some).collect()),
+    ];
+    Ok(Some(spi::rows(&sql, &args, |row| required(row, 1))?))
+}

@@ -1,0 +1,205 @@
+//! Runs: taken from the queue, stopped, ended.
+
+use super::spi::{self, Arg, required};
+use crate::error::{DbError, DbResult};
+use engine::model::{Entity, Mode, TenantId};
+use engine::store::{Connection, Filters, Outcome, Run, SyncId};
+use engine::{Category, Error};
+use std::collections::HashSet;
+
+/// Runs that have not ended, oldest first; the partial index `sync_runs_open` holds just these.
+const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
+       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null
+  from easysync_internal.sync_runs
+ where status in ('queued', 'running') and not dry_run
+ order by sync_id limit 1000";
+
+struct Open {
+    run: Run,
+    running: bool,
+    epoch: i64,
+    cancelled: bool,
+}
+
+/// Takes the oldest run that may start: one at a time for each entity of a tenant, in the order
+/// in which they were asked for. None while the database is fenced.
+pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
+    let open = open_runs()?;
+    if open.is_empty() || is_fenced()? {
+        return Ok(None);
+    }
+    let mut held: HashSet<(TenantId, Entity)> = HashSet::new();
+    for Open { run, .. } in open.iter().filter(|o| o.running && o.epoch == epoch) {
+        held.extend(run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)));
+    }
+    for Open { mut run, running, epoch: theirs, cancelled } in open {
+        if running && theirs == epoch {
+            continue;
+        }
+        let needs: Vec<_> = run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)).collect();
+        let free = needs.iter().all(|need| !held.contains(need));
+        // Whoever comes later waits behind it, even where this one can't start yet.
+        held.extend(needs);
+        if !free {
+            continue;
+        }
+        if cancelled {
+            end(&run, Outcome::Cancelled, None)?;
+            continue;
+        }
+        spi::run(
+            "update easysync_internal.sync_runs
+                set status = 'running', worker_epoch = $2,
+                    started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
+                    resumes = resumes + case when status = 'running' then 1 else 0 end
+              where sync_id = $1",
+            &[run.sync_id.into(), epoch.into()],
+        )?;
+        run.resumed = running;
+        return Ok(Some(run));
+    }
+    Ok(None)
+}
+
+fn is_fenced() -> DbResult<bool> {
+    let state: Option<String> =
+        spi::one("select f.state from easysync_internal.fence_state() as f", &[])?;
+    Ok(state.as_deref() == Some("fenced"))
+}
+
+fn open_runs() -> DbResult<Vec<Open>> {
+    spi::rows(OPEN_RUNS, &[], |row| {
+        let entity: String = required(row, 3)?;
+        let mode: String = required(row, 4)?;
+        let filters = row.get::<pgrx::JsonB>(7)?.map(|json| json.0).unwrap_or_default();
+        Ok(Open {
+            run: Run {
+                sync_id: required(row, 1)?,
+                tenant: required::<String>(row, 2)?.into(),
+                entity: Entity::parse(&entity).map_err(|e| DbError::new("22023", e.message))?,
+                mode: match mode.as_str() {
+                    "full" => Mode::Full,
+                    "ids" => Mode::Ids,
+                    _ => Mode::Incremental,
+                },
+                connection: row.get::<String>(5)?.map(Into::into),
+                ids: row
+                    .get::<Vec<Option<String>>>(6)?
+                    .map(|ids| ids.into_iter().flatten().collect()),
+                filters: filters_of(filters)?,
+                resumed: false,
+            },
+            running: required(row, 8)?,
+            epoch: required(row, 9)?,
+            cancelled: required(row, 10)?,
+        })
+    })
+}
+
+/// Filters as the surface keeps them: a status may be one word, and times are texts.
+pub fn filters_of(mut json: serde_json::Value) -> DbResult<Filters> {
+    if json.is_null() {
+        return Ok(Filters::default());
+    }
+    if let Some(status) = json.get_mut("status")
+        && status.is_string()
+    {
+        *status = serde_json::Value::Array(vec![status.take()]);
+    }
+    for key in ["created_since", "created_until", "modified_since", "modified_until"] {
+        if let Some(value) = json.get_mut(key)
+            && let Some(text) = value.as_str()
+        {
+            *value = serde_json::Value::String(timestamp_text(text)?);
+        }
+    }
+    serde_json::from_value(json).map_err(|e| DbError::new("22023", format!("invalid filter: {e}")))
+}
+
+/// A time as a person writes it (`2025-01-01`, `2025-01-01 10:00+02`), read by Postgres, in RFC
+/// 3339.
+fn timestamp_text(text: &str) -> DbResult<String> {
+    let micros: Option<i64> =
+        spi::one("select (extract(epoch from $1::timestamptz) * 1000000)::bigint", &[text.into()])?;
+    let micros = micros.ok_or_else(|| DbError::new("22007", "a time is empty"))?;
+    jiff::Timestamp::from_microsecond(micros)
+        .map(|time| time.to_string())
+        .map_err(|e| DbError::new("22008", e.to_string()))
+}
+
+/// Ends a run. Its counts are the sums of its steps; the view adds them up.
+pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+    spi::run(
+        "update easysync_internal.sync_runs
+            set status = $2, finished_at = pg_catalog.clock_timestamp(), lease_until = null,
+                error_category = $3, error_code = $4, error_message = $5, error_hint = $6
+          where sync_id = $1 and status in ('queued', 'running')",
+        &error_args(run.sync_id, outcome, error),
+    )?;
+    if outcome == Outcome::Cancelled {
+        spi::run(
+            "update easysync_internal.sync_run_steps
+                set status = 'cancelled', phase = null, wait_until = null,
+                    finished_at = pg_catalog.clock_timestamp()
+              where sync_id = $1 and status in ('queued', 'running')",
+            &[run.sync_id.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// `$1` key, `$2` outcome, `$3`..`$6` the error.
+pub fn error_args(key: i64, outcome: Outcome, error: Option<&Error>) -> [Arg; 6] {
+    let masked = error.map(|e| engine::mask::text(&e.message));
+    [
+        key.into(),
+        outcome.as_str().into(),
+        error.map(|e| e.category.as_str()).into(),
+        error.map(|e| e.code.as_str()).into(),
+        masked.as_deref().into(),
+        error.and_then(|e| e.hint.as_deref()).into(),
+    ]
+}
+
+/// Runs in hand that must stop: cancelled, their connection paused, or the database fenced.
+pub fn stop_requests(epoch: i64) -> DbResult<Vec<SyncId>> {
+    spi::rows(
+        "select r.sync_id
+           from easysync_internal.sync_runs r
+          where r.status = 'running' and r.worker_epoch = $1
+            and (r.cancel_requested_at is not null
+                 or exists (select from easysync_internal.fence_state() f where f.state = 'fenced')
+                 or exists (select from easysync_internal.sync_run_steps s
+                             where s.sync_id = r.sync_id and s.status in ('queued', 'running')
+                               and not exists (select from easysync_internal.connections c
+                                                where c.tenant_id = s.tenant_id
+                                                  and c.name = s.connection
+                                                  and c.status = 'connected')))",
+        &[epoch.into()],
+        |row| required(row, 1),
+    )
+}
+
+/// The platform refused the account: nothing is sent to it before a person has looked.
+pub fn suspend_connection(connection: &Connection, error: &Error) -> DbResult<()> {
+    let status =
+        if error.category == Category::Authentication && connection.connector == "quickbooks" {
+            "reauthorize"
+        } else {
+            "error"
+        };
+    spi::run(
+        "update easysync_internal.connections
+            set status = $3, status_reason = $4, status_hint = $5,
+                changed_at = pg_catalog.clock_timestamp()
+          where tenant_id = $1 and name = $2 and status = 'connected'",
+        &[
+            connection.tenant.as_str().into(),
+            connection.name.as_str().into(),
+            status.into(),
+            engine::mask::text(&error.message).as_str().into(),
+            error.hint.as_deref().into(),
+        ],
+    )?;
+    Ok(())
+}

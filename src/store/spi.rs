@@ -1,0 +1,141 @@
+//! Statements over SPI, with kept plans.
+
+use crate::error::{DbError, DbResult};
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiTupleTable};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+thread_local! {
+    static PLANS: RefCell<HashMap<String, OwnedPreparedStatement>> = RefCell::default();
+}
+
+/// Plans kept at most: statements are few, but hub schemas may be many.
+const MOST_PLANS: usize = 500;
+
+/// A parameter, with its type.
+#[derive(Debug, Clone)]
+pub enum Arg {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Int4(Option<i32>),
+    Bool(Option<bool>),
+    Json(Option<serde_json::Value>),
+    Texts(Vec<Option<String>>),
+    Ints(Vec<Option<i64>>),
+    Bytes(Option<Vec<u8>>),
+    ByteArrays(Vec<Option<Vec<u8>>>),
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Arg::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(text: Option<&str>) -> Self {
+        Arg::Text(text.map(str::to_owned))
+    }
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Arg::Int(Some(value))
+    }
+}
+
+impl From<i32> for Arg {
+    fn from(value: i32) -> Self {
+        Arg::Int4(Some(value))
+    }
+}
+
+impl Arg {
+    fn oid(&self) -> pg_sys::PgOid {
+        use pg_sys::BuiltinOid as B;
+        pg_sys::PgOid::BuiltIn(match self {
+            Arg::Text(_) => B::TEXTOID,
+            Arg::Int(_) => B::INT8OID,
+            Arg::Int4(_) => B::INT4OID,
+            Arg::Bool(_) => B::BOOLOID,
+            Arg::Json(_) => B::JSONBOID,
+            Arg::Texts(_) => B::TEXTARRAYOID,
+            Arg::Ints(_) => B::INT8ARRAYOID,
+            Arg::Bytes(_) => B::BYTEAOID,
+            Arg::ByteArrays(_) => B::BYTEAARRAYOID,
+        })
+    }
+
+    fn datum(&self) -> DatumWithOid<'static> {
+        match self.clone() {
+            Arg::Text(value) => value.into(),
+            Arg::Int(value) => value.into(),
+            Arg::Int4(value) => value.into(),
+            Arg::Bool(value) => value.into(),
+            Arg::Json(value) => value.map(pgrx::JsonB).into(),
+            Arg::Texts(value) => value.into(),
+            Arg::Ints(value) => value.into(),
+            Arg::Bytes(value) => value.into(),
+            Arg::ByteArrays(value) => value.into(),
+        }
+    }
+}
+
+/// Runs a statement and hands its rows to `read`. The plan is kept under the statement's text.
+pub fn rows<R>(
+    sql: &str,
+    args: &[Arg],
+    mut read: impl FnMut(&SpiHeapTupleData) -> DbResult<R>,
+) -> DbResult<Vec<R>> {
+    execute(sql, args, |table| {
+        let mut found = Vec::with_capacity(table.len());
+        for row in table {
+            found.push(read(&row)?);
+        }
+        Ok(found)
+    })
+}
+
+/// Runs a statement for its effect; returns how many rows it touched or returned.
+pub fn run(sql: &str, args: &[Arg]) -> DbResult<usize> {
+    execute(sql, args, |_| Ok(()))?;
+    Ok(usize::try_from(unsafe { pg_sys::SPI_processed }).unwrap_or(usize::MAX))
+}
+
+/// The first column of the first row.
+pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[Arg]) -> DbResult<Option<T>> {
+    let found = rows(sql, args, |row| Ok(row.get::<T>(1)?))?;
+    Ok(found.into_iter().next().flatten())
+}
+
+fn execute<R>(
+    sql: &str,
+    args: &[Arg],
+    read: impl FnOnce(SpiTupleTable<'_>) -> DbResult<R>,
+) -> DbResult<R> {
+    Spi::connect_mut(|client| {
+        PLANS.with_borrow_mut(|plans| {
+            if !plans.contains_key(sql) {
+                if plans.len() >= MOST_PLANS {
+                    plans.clear();
+                }
+                let types: Vec<pg_sys::PgOid> = args.iter().map(Arg::oid).collect();
+                let plan = client.prepare_mut(sql, &types)?.keep();
+                plans.insert(sql.to_owned(), plan);
+            }
+            let plan = plans.get(sql).ok_or_else(|| DbError::new("XX000", "no plan"))?;
+            let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
+            let table = client.update(plan, None, &datums)?;
+            read(table)
+        })
+    })
+}
+
+/// A column that must have a value.
+pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, column: usize) -> DbResult<T> {
+    row.get::<T>(column)?
+        .ok_or_else(|| DbError::new("22004", format!("column {column} of a result is null")))
+}

@@ -1,0 +1,234 @@
+//! Steps of a run, cursors, and what a run shows of itself.
+
+use super::runs::{error_args, filters_of};
+use super::spi::{self, Arg, required};
+use crate::error::{DbError, DbResult};
+use crate::secrets::{self, Keyring};
+use engine::model::{Direction, Entity, Mode};
+use engine::store::{
+    Connection, Cursor, DeletePolicy, Outcome, Progress, Run, Secret, Step, Stream, SyncId,
+};
+use engine::{Error, Result};
+use std::sync::Arc;
+
+/// Streams that a run of an entity carries: of enabled connections, in one direction each.
+const STREAMS: &str = "select s.entity, s.connection, s.filters,
+       coalesce(s.delete_policy, easysync_internal.setting(s.tenant_id, 'delete_policy')),
+       c.connector, c.account, c.settings, c.key_id, c.sealed
+  from easysync_internal.streams s
+  join easysync_internal.connections c on c.tenant_id = s.tenant_id and c.name = s.connection
+ where s.tenant_id = $1 and s.entity = any ($2) and s.direction in ('pull', 'two_way')
+   and c.status = 'connected' and ($3 is null or s.connection = $3)
+ order by pg_catalog.array_position($2, s.entity), s.connection";
+
+/// The steps of a run; those that an interrupted run had are found again by entity and connection.
+/// The outer error is the database's, the inner one the run's.
+pub fn plan(run: &Run) -> DbResult<Result<Vec<Step>>> {
+    let entities: Vec<Entity> = match run.mode {
+        // Named records come with nothing but their refunds: a refund has no list of its own ids.
+        Mode::Ids if run.entity == Entity::Orders => vec![Entity::Orders, Entity::Refunds],
+        Mode::Ids => vec![run.entity],
+        _ => run.entity.brings().to_vec(),
+    };
+    let streams = match streams(run, &entities)? {
+        Ok(streams) => streams,
+        Err(error) => return Ok(Err(error)),
+    };
+    let known = known_steps(run.sync_id)?;
+    let mut steps = Vec::with_capacity(streams.len());
+    let mut next = known.iter().map(|(step, ..)| *step).max().unwrap_or(0);
+    for stream in streams {
+        let name = stream.connection.name.as_str();
+        let found = known.iter().find(|(_, entity, connection, _)| {
+            entity == stream.entity.as_str() && connection == name
+        });
+        let (step, finished) = match found {
+            Some((step, _, _, finished)) => (*step, *finished),
+            None => {
+                next += 1;
+                add_step(run, next, &stream)?;
+                (next, false)
+            }
+        };
+        steps.push(Step { step, stream, finished });
+    }
+    if steps.is_empty() {
+        return Ok(Err(nothing_to_do(run)));
+    }
+    Ok(Ok(steps))
+}
+
+fn nothing_to_do(run: &Run) -> Error {
+    let place = run.connection.as_ref().map_or("any connection".to_owned(), |c| format!("\"{c}\""));
+    Error::new(
+        engine::Category::Validation,
+        "no_stream",
+        format!("{} are not pulled from {place}, or it is not connected", run.entity),
+    )
+    .hint("See easysync.streams and easysync.connections; easysync.enable or easysync.set_stream.")
+}
+
+fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
+    let names = entities.iter().map(|e| Some(e.as_str().to_owned())).collect();
+    let args = [
+        run.tenant.as_str().into(),
+        Arg::Texts(names),
+        run.connection.as_ref().map(|c| c.as_str()).into(),
+    ];
+    let found = spi::rows(STREAMS, &args, |row| {
+        let entity: String = required(row, 1)?;
+        let name: String = required(row, 2)?;
+        let credentials =
+            open_credentials(run, &name, row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
+        let stream = credentials.map(|credentials| Stream {
+            connection: Arc::new(Connection {
+                tenant: run.tenant.clone(),
+                name: name.into(),
+                connector: row.get::<String>(5).ok().flatten().unwrap_or_default(),
+                account: row.get::<String>(6).ok().flatten().unwrap_or_default(),
+                settings: row
+                    .get::<pgrx::JsonB>(7)
+                    .ok()
+                    .flatten()
+                    .map(|json| json.0)
+                    .unwrap_or_default(),
+                credentials,
+            }),
+            entity: Entity::parse(&entity).unwrap_or(run.entity),
+            direction: Direction::Pull,
+            filters: Default::default(),
+            delete_policy: delete_policy(row.get::<String>(4).ok().flatten().as_deref()),
+            rules: None,
+        });
+        let filters = filters_of(row.get::<pgrx::JsonB>(3)?.map(|j| j.0).unwrap_or_default())?;
+        Ok(stream.map(|stream| Stream { filters, ..stream }))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
+fn delete_policy(word: Option<&str>) -> DeletePolicy {
+    match word {
+        Some("inactivate") => DeletePolicy::Inactivate,
+        Some("delete") => DeletePolicy::Delete,
+        _ => DeletePolicy::Keep,
+    }
+}
+
+fn open_credentials(
+    run: &Run,
+    connection: &str,
+    key_id: Option<String>,
+    sealed: Option<Vec<u8>>,
+) -> Result<Secret> {
+    match (key_id, sealed) {
+        (Some(key_id), Some(sealed)) => {
+            let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
+            secrets::open(&keyring, run.tenant.as_str(), connection, &key_id, &sealed)
+        }
+        _ => Ok(Secret::default()),
+    }
+}
+
+fn known_steps(sync_id: SyncId) -> DbResult<Vec<(i32, String, String, bool)>> {
+    spi::rows(
+        "select step, entity, connection, status not in ('queued', 'running')
+           from easysync_internal.sync_run_steps where sync_id = $1",
+        &[sync_id.into()],
+        |row| Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?, required(row, 4)?)),
+    )
+}
+
+fn add_step(run: &Run, step: i32, stream: &Stream) -> DbResult<()> {
+    spi::run(
+        "insert into easysync_internal.sync_run_steps
+                (sync_id, step, tenant_id, entity, connection, direction)
+         values ($1, $2, $3, $4, $5, $6)",
+        &[
+            run.sync_id.into(),
+            step.into(),
+            run.tenant.as_str().into(),
+            stream.entity.as_str().into(),
+            stream.connection.name.as_str().into(),
+            stream.direction.as_str().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub fn begin(sync_id: SyncId, step: i32) -> DbResult<()> {
+    spi::run(
+        "update easysync_internal.sync_run_steps
+            set status = 'running', phase = 'fetching',
+                started_at = coalesce(started_at, pg_catalog.clock_timestamp())
+          where sync_id = $1 and step = $2",
+        &[sync_id.into(), step.into()],
+    )?;
+    Ok(())
+}
+
+/// A step that ended well has looked at all there was: the total is what it looked at.
+pub fn end(sync_id: SyncId, step: i32, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+    let mut args = error_args(sync_id, outcome, error).to_vec();
+    args.push(step.into());
+    spi::run(
+        "update easysync_internal.sync_run_steps
+            set status = $2, phase = null, wait_until = null,
+                finished_at = pg_catalog.clock_timestamp(),
+                records_total = case when $2 in ('succeeded', 'partial') then records_done
+                                     else records_total end,
+                error_category = $3, error_code = $4, error_message = $5, error_hint = $6
+          where sync_id = $1 and step = $7",
+        &args,
+    )?;
+    Ok(())
+}
+
+pub fn progress(progress: &Progress) -> DbResult<()> {
+    let until = progress.wait_until.map(|time| time.to_string());
+    spi::run(
+        "update easysync_internal.sync_run_steps
+            set phase = $3, wait_until = $4::timestamptz
+          where sync_id = $1 and step = $2 and status = 'running'",
+        &[
+            progress.sync_id.into(),
+            progress.step.into(),
+            progress.phase.into(),
+            until.as_deref().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub fn cursor(stream: &Stream) -> DbResult<Cursor> {
+    let json: Option<pgrx::JsonB> = spi::one(
+        "select cursor from easysync_internal.sync_state
+          where tenant_id = $1 and connection = $2 and entity = $3",
+        &stream_args(stream),
+    )?;
+    match json {
+        None => Ok(Cursor::default()),
+        Some(json) => serde_json::from_value(json.0)
+            .map_err(|e| DbError::new("22023", format!("unreadable cursor: {e}"))),
+    }
+}
+
+/// `$1` tenant, `$2` connection, `$3` entity.
+pub fn stream_args(stream: &Stream) -> Vec<Arg> {
+    vec![
+        stream.connection.tenant.as_str().into(),
+        stream.connection.name.as_str().into(),
+        stream.entity.as_str().into(),
+    ]
+}
+
+/// Failed records of a stream that are due again; those given up by a person are not.
+pub fn failures_due(stream: &Stream) -> DbResult<Vec<String>> {
+    spi::rows(
+        "select record_id from easysync_internal.sync_failures
+          where tenant_id = $1 and connection = $2 and entity = $3 and direction = 'pull'
+            and discarded_at is null and next_attempt_at <= pg_catalog.clock_timestamp()
+          order by next_attempt_at limit 500",
+        &stream_args(stream),
+        |row| required(row, 1),
+    )
+}

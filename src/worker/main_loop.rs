@@ -1,0 +1,264 @@
+//! The worker of one database. Its thread owns every call into Postgres; the engine runs beside it
+//! and sends jobs.
+
+use super::{reload_configuration, set_signals, wait_latch};
+use crate::error::DbResult;
+use crate::host::{self, Bridge};
+use crate::shmem::{self, Slot, WorkerState};
+use crate::store::PgStore;
+use engine::clock::SystemClock;
+use engine::http::{HttpConfig, HttpContext};
+use engine::runner::Runner;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How long the end of the runtime may take: `pg_ctl stop` waits for it.
+const SHUTDOWN: Duration = Duration::from_millis(200);
+const WAIT_MS: i64 = 60_000;
+/// Advisory lock of the worker's session: "easysync" in ASCII.
+const WORKER_LOCK: i64 = 0x6561_7379_7379_6e63;
+
+static ENGINE: Mutex<Option<(Runtime, Arc<Bridge>)>> = Mutex::new(None);
+
+/// Runs on every orderly way out, FATAL included; touches nothing of Postgres.
+#[pg_guard]
+unsafe extern "C-unwind" fn stop_engine(_code: i32, _arg: pg_sys::Datum) {
+    let engine = ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((runtime, bridge)) = engine {
+        bridge.close();
+        runtime.shutdown_timeout(SHUTDOWN);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn leave_slot(_code: i32, arg: pg_sys::Datum) {
+    if let Some(slot) = shmem::slot(pg_sys::Oid::from(arg.value() as u32)) {
+        slot.latch.store(0, Release);
+        slot.pid.store(0, Release);
+    }
+    if let Some(shared) = shmem::shared() {
+        shmem::set_latch(shared.launcher_latch.load(Acquire));
+    }
+}
+
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
+    let database = pg_sys::Oid::from(arg.value() as u32);
+    set_signals();
+    unsafe {
+        pg_sys::before_shmem_exit(Some(leave_slot), arg);
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+    }
+    let Some(slot) = shmem::claim_slot(database) else {
+        log!("easysync: more than {} databases with a worker", shmem::SLOTS);
+        return;
+    };
+    slot.pid.store(unsafe { pg_sys::MyProcPid }, Release);
+    slot.started_at.store(unsafe { pg_sys::GetCurrentTimestamp() }, Release);
+    slot.set_state(WorkerState::Starting);
+    if !has_extension() {
+        remember_missing(slot);
+        return;
+    }
+    slot.without_extension.store(0, SeqCst);
+    slot.latch.store(unsafe { pg_sys::MyLatch } as u64, Release);
+    set_session();
+    if !is_alone() {
+        log!("easysync: another worker holds this database; this one leaves");
+        return;
+    }
+    if !wait_for_version(slot) {
+        remember_missing(slot);
+        return;
+    }
+    match start_engine() {
+        Ok(bridge) => serve(slot, &bridge),
+        Err(error) => {
+            ereport!(
+                FATAL,
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("easysync: the engine could not start: {error}")
+            );
+        }
+    }
+}
+
+fn has_extension() -> bool {
+    host::in_transaction(|| Ok(crate::store::extension_exists())).unwrap_or(false)
+}
+
+/// The launcher need not come back before something has changed.
+fn remember_missing(slot: &Slot) {
+    if let Some(shared) = shmem::shared() {
+        slot.without_extension.store(shared.rescan.load(SeqCst).wrapping_add(1), SeqCst);
+    }
+}
+
+/// The worker is the one that waits, and the one that gives way: an application never is.
+fn set_session() {
+    for (name, value) in [
+        (c"application_name", c"easysync worker"),
+        (c"deadlock_timeout", c"50ms"),
+        (c"lock_timeout", c"500ms"),
+        (c"search_path", c"pg_catalog, pg_temp"),
+        // Worth its cost for long queries only.
+        (c"jit", c"off"),
+        // A dated text must mean the same whatever the database's settings are.
+        (c"DateStyle", c"ISO, YMD"),
+        (c"TimeZone", c"UTC"),
+        (c"IntervalStyle", c"postgres"),
+        (c"bytea_output", c"hex"),
+        (c"row_security", c"on"),
+        (c"session_replication_role", c"origin"),
+        (c"default_transaction_isolation", c"read committed"),
+        (c"default_transaction_read_only", c"off"),
+    ] {
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    }
+}
+
+/// One worker a database, proven by a lock of its session.
+fn is_alone() -> bool {
+    let lock = || -> DbResult<bool> {
+        let got = Spi::connect(|client| {
+            client
+                .select(
+                    &format!("select pg_catalog.pg_try_advisory_lock({WORKER_LOCK})"),
+                    None,
+                    &[],
+                )?
+                .first()
+                .get_one::<bool>()
+        })?;
+        Ok(got.unwrap_or(false))
+    };
+    host::in_transaction(lock).unwrap_or(false)
+}
+
+/// A new library on an old schema is the normal order of an upgrade: the worker says so and waits
+/// for ALTER EXTENSION. False: the extension is gone.
+fn wait_for_version(slot: &Slot) -> bool {
+    let mut told = String::new();
+    loop {
+        pgrx::check_for_interrupts!();
+        reload_configuration();
+        let version = host::in_transaction(crate::store::extension_version).ok().flatten();
+        let Some(version) = version else { return false };
+        if version == env!("CARGO_PKG_VERSION") {
+            return true;
+        }
+        slot.set_state(WorkerState::VersionMismatch);
+        if told != version {
+            log!(
+                "easysync: the library is {}, the extension in this database {version}; the worker pauses until ALTER EXTENSION easysync UPDATE",
+                env!("CARGO_PKG_VERSION")
+            );
+            told = version;
+        }
+        wait_latch(WAIT_MS);
+    }
+}
+
+fn start_engine() -> engine::Result<Arc<Bridge>> {
+    let internal = |e: std::io::Error| engine::Error::internal(e.to_string());
+    let bridge = Bridge::new().map_err(internal)?;
+    let runtime = host::build_runtime(2).map_err(internal)?;
+    let http = HttpContext::new(http_config()?)?;
+    let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
+    let runner = Runner {
+        store: Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval())),
+        http,
+        clock: Arc::new(SystemClock),
+        open: Arc::new(engine::connector::build),
+    };
+    let watched = Arc::clone(&bridge);
+    runtime.spawn(async move {
+        // It never returns; where it does, it has failed, and the worker starts anew.
+        let _ = tokio::spawn(runner.run()).await;
+        watched.fail();
+    });
+    *ENGINE.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, Arc::clone(&bridge)));
+    unsafe { pg_sys::before_shmem_exit(Some(stop_engine), pg_sys::Datum::from(0)) };
+    Ok(bridge)
+}
+
+/// The HTTP layer's settings, as the server has them now.
+pub fn http_config() -> engine::Result<HttpConfig> {
+    let ca_pem = match crate::guc::ca_file() {
+        None => None,
+        Some(path) => Some(std::fs::read(&path).map_err(|e| {
+            engine::Error::argument(
+                format!("easysync.ca_file can't be read: {}: {e}", path.display()),
+                "Give a PEM file that the server's user may read.",
+            )
+        })?),
+    };
+    Ok(HttpConfig { policy: crate::guc::address_policy()?, ca_pem, clock: Arc::new(SystemClock) })
+}
+
+fn serve(slot: &Slot, bridge: &Bridge) {
+    let settings = crate::guc::outgoing();
+    log!("easysync: worker started");
+    report(slot, false);
+    bridge.woken.notify_one();
+    loop {
+        // SIGTERM ends the process here: FATAL, then stop_engine.
+        pgrx::check_for_interrupts!();
+        reload_configuration();
+        if settings != crate::guc::outgoing() {
+            log!("easysync: settings of outgoing calls have changed; the worker starts again");
+            return;
+        }
+        if bridge.has_failed() {
+            ereport!(
+                FATAL,
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                "easysync: the engine ended; the worker starts again"
+            );
+        }
+        let mut worked = false;
+        while let Some(job) = bridge.pop() {
+            if !worked {
+                report(slot, true);
+                worked = true;
+            }
+            job();
+            pgrx::check_for_interrupts!();
+        }
+        if crate::store::extension_is_gone() {
+            log!("easysync: the extension was dropped; its worker leaves");
+            remember_missing(slot);
+            return;
+        }
+        if worked {
+            report(slot, false);
+            unsafe { pg_sys::pgstat_report_stat(false) };
+        }
+        if host::wait(bridge, WAIT_MS) {
+            bridge.woken.notify_one();
+        }
+    }
+}
+
+/// Shows itself in `pg_stat_activity`, without any text of a statement.
+fn report(slot: &Slot, working: bool) {
+    let (state, text, own) = if working {
+        (pg_sys::BackendState::STATE_RUNNING, c"easysync: working", WorkerState::Working)
+    } else {
+        (pg_sys::BackendState::STATE_IDLE, c"easysync: idle", WorkerState::Idle)
+    };
+    unsafe { pg_sys::pgstat_report_activity(state, text.as_ptr()) };
+    slot.set_state(own);
+}
