@@ -4,7 +4,7 @@
 #   TARGET    build products (kept outside the clone when CI is set, so that they survive it)
 #   RUN_DIR   private Postgres, its data and logs: under TARGET, or under /var/lib where the
 #             unprivileged user can't reach TARGET (a checkout in /root)
-#   PG_USER   who runs Postgres when we are root; empty: whoever calls
+#   PG_USER   who runs Postgres when we are root (Debian's package makes it); empty: whoever calls
 #   PG_PREFIX the private copy of Postgres that the extension is installed into
 
 set -euo pipefail
@@ -30,23 +30,19 @@ fi
 export PATH=$TARGET/tools/bin:$PATH
 export PGRX_HOME=$TARGET/pgrx
 
-if [ "$(id -u)" = 0 ]; then
-    PG_USER=postgres
-    getent passwd "$PG_USER" >/dev/null || PG_USER=easysync-dev
-else
-    PG_USER=
-fi
+PG_USER=
+[ "$(id -u)" != 0 ] || PG_USER=postgres
 
 # Can the user that runs Postgres get to this directory (or its nearest parent that exists)?
 reachable() {
     local dir=$1
-    [ -z "$PG_USER" ] && return 0
+    [ -n "$PG_USER" ] || return 0
     while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
-    getent passwd "$PG_USER" >/dev/null || { (cd / && [ "$(stat -c %a "$dir")" != 700 ]); return; }
-    setpriv --reuid="$PG_USER" --regid="$(id -g "$PG_USER")" --clear-groups test -x "$dir"
+    setpriv --reuid="$PG_USER" --regid="$PG_USER" --clear-groups test -x "$dir" 2>/dev/null
 }
 
-if [ -z "${RUN_DIR:-}" ]; then
+RUN_DIR=${EASYSYNC_RUN_DIR:-}
+if [ -z "$RUN_DIR" ]; then
     if reachable "$TARGET"; then
         RUN_DIR=$TARGET/dev
     else
@@ -55,7 +51,7 @@ if [ -z "${RUN_DIR:-}" ]; then
 fi
 PG_PREFIX=$RUN_DIR/pg$PG_MAJOR
 PG_BIN=$PG_PREFIX/lib/postgresql/$PG_MAJOR/bin
-export PG_MAJOR RUN_DIR
+export PG_MAJOR
 
 # The major version behind a pg_config, once its headers are proved to be there.
 pg_major_of() {

@@ -17,6 +17,7 @@ case "$program ${1:-}" in
 esac
 
 "$ROOT/scripts/setup.sh"
+. "$ROOT/scripts/env.sh"
 "$ROOT/scripts/install_private.sh" "${profile[@]}"
 say "building the simulators and $program"
 cargo build --quiet "${profile[@]}" -p simulator

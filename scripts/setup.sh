@@ -36,13 +36,6 @@ install_packages() {
     "${sudo[@]}" "${install[@]}" "${missing[@]}"
 }
 
-make_user() {
-    [ -n "$PG_USER" ] || return 0
-    getent passwd "$PG_USER" >/dev/null && return 0
-    say "making the user $PG_USER, who runs Postgres"
-    useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$PG_USER"
-}
-
 check_rust() {
     command -v cargo >/dev/null || die "Rust $RUST_VERSION or newer is needed: see https://rustup.rs"
     local have
@@ -92,7 +85,7 @@ EOF
 
 prepare_run_dir() {
     # As root the directory must be ours alone: others could plant a Postgres in it.
-    mkdir -p "$RUN_DIR"
+    (umask 022 && mkdir -p "$RUN_DIR")
     [ "$(stat -c %u "$RUN_DIR")" = "$(id -u)" ] || die "$RUN_DIR belongs to somebody else"
     chmod 755 "$RUN_DIR"
     [ "$RUN_DIR" = "$TARGET/dev" ] || say "Postgres' files are in $RUN_DIR ($PG_USER can't reach $TARGET)"
@@ -106,7 +99,8 @@ if [ "${1:-}" = --build-only ]; then
     [ -e "$PGRX_HOME/config.toml" ] || echo '[configs]' >"$PGRX_HOME/config.toml"
     exit 0
 fi
-make_user
+# The package has made the user: only now is it known what it can reach.
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 prepare_run_dir
 exec 8>"$RUN_DIR/setup.lock"
 flock 8

@@ -3,6 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 "$ROOT/scripts/setup.sh"
+. "$ROOT/scripts/env.sh"
 # One run at a time in a place: the extension that is tested is installed there.
 exec 9>"$RUN_DIR/test.lock"
 flock 9

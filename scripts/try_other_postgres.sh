@@ -24,7 +24,7 @@ for major in "${versions[@]}"; do
     # Clusters of another version need a place and a template of their own. The harness reads the
     # environment file, which is put back afterwards.
     (
-        export PG_MAJOR=$major RUN_DIR=$base/other-$major
+        export PG_MAJOR=$major EASYSYNC_RUN_DIR=$base/other-$major
         trap 'cp "$TARGET/dev/environment.before" "$TARGET/dev/environment"' EXIT
         cp "$TARGET/dev/environment" "$TARGET/dev/environment.before"
         "$ROOT/scripts/setup.sh"
