@@ -385,12 +385,19 @@ create trigger wake after insert on easysync_internal.hub_changes
 create trigger wake after insert or delete on easysync_internal.connections
     for each statement execute function easysync_internal.wake_worker();
 
-select pg_catalog.pg_extension_config_dump(('easysync_internal.' || table_name)::pg_catalog.regclass, '')
-from unnest(array['connections', 'streams', 'sync_state', 'sync_runs', 'sync_run_steps', 'hub_changes',
-                  'sync_queue', 'sync_changes', 'sync_failures', 'sync_conflicts', 'tenant_members',
-                  'settings', 'audit_log', 'identity']) as table_name;
-select pg_catalog.pg_extension_config_dump(
-           pg_catalog.pg_get_serial_sequence('easysync_internal.' || table_name, column_name)::pg_catalog.regclass, '')
-from (values ('sync_runs', 'sync_id'), ('hub_changes', 'change_id'), ('sync_queue', 'queue_id'),
-             ('sync_failures', 'failure_id'), ('sync_conflicts', 'conflict_id'),
-             ('sync_log', 'log_id'), ('audit_log', 'audit_id')) as identity_columns (table_name, column_name);
+-- What dumps carry. A loop, not one SELECT: each call updates the same row of pg_extension.
+do $$
+declare
+    marked text;
+begin
+    foreach marked in array array['connections', 'streams', 'sync_state', 'sync_runs', 'sync_run_steps', 'hub_changes',
+                                  'sync_queue', 'sync_changes', 'sync_failures', 'sync_conflicts', 'tenant_members',
+                                  'settings', 'audit_log', 'identity',
+                                  -- the sequences of identity columns
+                                  'sync_runs_sync_id_seq', 'hub_changes_change_id_seq', 'sync_queue_queue_id_seq',
+                                  'sync_failures_failure_id_seq', 'sync_conflicts_conflict_id_seq',
+                                  'sync_log_log_id_seq', 'audit_log_audit_id_seq'] loop
+        perform pg_catalog.pg_extension_config_dump(('easysync_internal.' || marked)::pg_catalog.regclass, '');
+    end loop;
+end
+$$;
