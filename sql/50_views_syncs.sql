@@ -105,7 +105,8 @@ create function easysync_internal.worker_pid() returns integer
     language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select (easysync_internal.worker_status() ->> 'pid')::integer $$;
 
--- The rate is that of the last minute or so: since the step's sample, which the worker moves on.
+-- The rate is that of the last minute or so: since the step's sample, which the worker moves on; since
+-- the start while the sample is too young to tell.
 create view easysync.sync_progress with (security_barrier) as
 select easysync_internal.worker_pid() as pid,
        s.sync_id,
@@ -123,8 +124,9 @@ select easysync_internal.worker_pid() as pid,
        case when s.wait_until > clock_timestamp() then s.wait_until end as wait_until,
        s.tenant_id
 from (select x.*,
-             ((x.records_done - coalesce(x.sampled_done, 0))
-              / nullif(extract(epoch from clock_timestamp() - coalesce(x.sampled_at, x.started_at)), 0))::numeric as rate
+             (case when x.sampled_at < clock_timestamp() - interval '5 s'
+                   then (x.records_done - x.sampled_done) / extract(epoch from clock_timestamp() - x.sampled_at)
+                   else x.records_done / nullif(extract(epoch from clock_timestamp() - x.started_at), 0) end)::numeric as rate
       from easysync_internal.sync_run_steps as x
       join easysync_internal.sync_runs as r on r.sync_id = x.sync_id
       where x.status = 'running' and r.status = 'running') as s

@@ -1,8 +1,8 @@
 -- health(): everything a monitor asks, as one document. It never raises: what can't be found out is a
 -- reason to be down.
 --
--- Of the library: key_status() returns jsonb: [{"reason", "cure"}], what is wrong with the key file
--- (unreadable, or lying in the data directory, where base backups copy it).
+-- Of the library: worker_status() {"preloaded","running","pid","state","message",...} and
+-- key_file_status() {"inside_data_directory","exists"}.
 
 create function easysync.health() returns jsonb
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -57,17 +57,22 @@ create function easysync_internal.health_reasons(worker jsonb, fence_word text, 
 as $$
     select coalesce(jsonb_agg(jsonb_build_object('severity', p.severity, 'reason', p.reason, 'cure', p.cure)), '[]')
     from (
-        select 'down' as severity, 'no worker is running' as reason, easysync_internal.worker_cure(worker) as cure
+        select 'down' as severity, 'no worker is running' || coalesce(format(' (%s)', worker ->> 'state'), '') as reason, easysync_internal.worker_cure(worker) as cure
         where not coalesce((worker ->> 'running')::boolean, false)
         union all
         select 'down', format('fenced: %s', fence_reason), 'easysync.unfence says what this database is.' where fence_word = 'fenced'
         union all
         select 'degraded', format('verify mode: %s', fence_reason), 'It ends by itself when each stream was walked once.' where fence_word = 'verify'
         union all
-        select 'degraded', format('the worker waits: %s', worker ->> 'message'), 'See the server''s log.'
-        where (worker ->> 'running')::boolean and worker ->> 'state' in ('paused', 'failed')
+        select 'degraded', 'the key file lies in the data directory: base backups copy it beside what it seals',
+               'Set easysync.key_file to a place outside, and move the file there.'
+        from easysync_internal.key_file_status() as k
+        where (k ->> 'exists')::boolean and (k ->> 'inside_data_directory')::boolean
         union all
-        select 'degraded', k ->> 'reason', k ->> 'cure' from jsonb_array_elements(easysync_internal.key_status()) as k
+        select 'down', 'the key file is missing: credentials can not be opened',
+               'Put the key file back, or give the credentials again with easysync.set_credentials.'
+        from easysync_internal.key_file_status() as k
+        where not (k ->> 'exists')::boolean and exists (select from easysync_internal.connections where sealed is not null)
         union all
         select case when c ->> 'health' = 'down' and not exists (select from jsonb_array_elements(connections) as o where o ->> 'health' <> 'down')
                     then 'down' else 'degraded' end,

@@ -45,3 +45,6 @@ grant select, insert, update, delete on easysync_internal.connections, easysync_
 grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
 grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members to easysync_worker;
 grant execute on all functions in schema easysync_internal to easysync_worker;
+
+-- Last: the launcher looks for this database when CREATE EXTENSION commits.
+select easysync_internal.rescan();

@@ -41,7 +41,13 @@ begin
                     'code', 'woocommerce_rest_cannot_view', 'message', format('woocommerce refused the credentials of "%s"', connection),
                     'hint', 'Make a key with read/write permission and call easysync.set_credentials.') end)) else '[]' end);
 end $$;
-create function easysync_internal.rotate_key(step text) returns jsonb language sql as $$ select '{"key_id":"k2"}'::jsonb $$;
-create function easysync_internal.reseal(tenant text, connection text, sealed bytea, key_id text) returns jsonb language sql
-    as $$ select jsonb_build_object('sealed', encode(sealed, 'base64'), 'key_id', 'k2') $$;
-create function easysync_internal.key_status() returns jsonb language sql stable as $$ select '[]'::jsonb $$;
+create function easysync_internal.rotate_key(step text) returns jsonb language plpgsql as $$
+begin
+    if step <> 'prepare' then
+        update easysync_internal.connections set key_id = 'k2', sealed_at = now() where sealed is not null;
+        return jsonb_build_object('key_id', 'k2', 'resealed', (select count(*) from easysync_internal.connections where key_id = 'k2'));
+    end if;
+    return '{"key_id":"k2","resealed":0}';
+end $$;
+create function easysync_internal.key_file_status() returns jsonb language sql stable
+    as $$ select jsonb_build_object('exists', true, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
