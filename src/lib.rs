@@ -50,3 +50,11 @@ extension_sql_file!(
     name = "views_health",
     requires = ["views_state"]
 );
+extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["views_health"]);
+extension_sql_file!("../sql/61_credentials.sql", name = "credentials", requires = ["connections"]);
+extension_sql_file!("../sql/62_streams.sql", name = "streams", requires = ["credentials"]);
+extension_sql_file!("../sql/63_syncs.sql", name = "syncs", requires = ["streams"]);
+extension_sql_file!("../sql/64_run.sql", name = "run", requires = ["syncs"]);
+extension_sql_file!("../sql/65_failures.sql", name = "failures", requires = ["run"]);
+extension_sql_file!("../sql/66_health.sql", name = "health", requires = ["failures"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["health"]);
