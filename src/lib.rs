@@ -32,7 +32,22 @@ pub extern "C-unwind" fn _PG_init() {
 }
 
 extension_sql_file!("../sql/00_schemas_roles.sql", name = "schemas_roles", bootstrap);
-extension_sql_file!("../sql/10_tables.sql", name = "tables");
+extension_sql_file!(
+    "../sql/10_tables.sql",
+    name = "tables",
+    requires = [
+        api::easysync_internal::open_account,
+        api::easysync_internal::wake,
+        api::easysync_internal::rescan,
+        api::easysync_internal::worker_status,
+        api::easysync_internal::library_version,
+        api::easysync_internal::node_instance,
+        api::easysync_internal::key_file_status,
+        api::easysync_internal::rotate_key,
+        api::easysync_internal::changes_suppressed,
+        api::easysync_internal::change_origin,
+    ]
+);
 extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["tables"]);
 extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["ledger"]);
 extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["types"]);
