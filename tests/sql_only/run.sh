@@ -41,7 +41,7 @@ for test in "$here"/cases/*; do
     # Roles are the cluster's: a case starts from those of the extension alone.
     psql -XqAtc "select format('drop owned by %1\$I; drop role %1\$I', rolname) from pg_roles where rolname like 'case\\_%'" | psql -Xq 2>/dev/null
     if case "$test" in
-        *.sql) sql -d test -c 'set client_min_messages = warning' -f "$here/assert.sql" -f "$test" > "$work/out" 2>&1 ;;
+        *.sql) sql -d test -v assert="$here/assert.sql" -c 'set client_min_messages = warning' -f "$here/assert.sql" -f "$test" > "$work/out" 2>&1 ;;
         *.sh) bash -euo pipefail "$test" > "$work/out" 2>&1 ;;
        esac
     then echo "ok      ${name%.*}"
