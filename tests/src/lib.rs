@@ -10,5 +10,7 @@ pub mod cluster;
 pub mod compare;
 pub mod environment;
 pub mod process;
+pub mod refusal;
+pub mod rows;
 pub mod run;
 pub mod simulator;
