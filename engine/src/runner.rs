@@ -7,6 +7,7 @@ use crate::http::HttpContext;
 use crate::model::{ConnectionName, Direction};
 use crate::pull::{self, Pull};
 use crate::store::{Counts, Level, LogRow, Outcome, Run, Step, Store, SyncId};
+use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +115,9 @@ impl Runner {
                 continue;
             }
             self.store.begin_step(run, step).await?;
+            let started = self.clock.now();
             let result = self.carry_out_step(run, step, cancel).await;
-            self.settle(run, step, result, &mut tally).await?;
+            self.settle(run, step, started, result, &mut tally).await?;
             if tally.cancelled {
                 return Ok((Outcome::Cancelled, None));
             }
@@ -150,9 +152,14 @@ impl Runner {
         &self,
         run: &Run,
         step: &Step,
+        started: Timestamp,
         result: Result<Counts>,
         tally: &mut StepTally,
     ) -> Result<()> {
+        let message = match &result {
+            Ok(counts) => told(step, counts),
+            Err(error) => error.message.clone(),
+        };
         let (outcome, error) = match result {
             Ok(counts) if counts.failed > 0 => (Outcome::Partial, None),
             Ok(_) => (Outcome::Succeeded, None),
@@ -160,6 +167,7 @@ impl Runner {
             Err(error) => (Outcome::Failed, Some(error)),
         };
         tally.add(outcome);
+        self.log_step(run, step, started, outcome, message, error.clone()).await?;
         if let Some(error) = &error {
             let connection = &step.stream.connection;
             if error.category == Category::Authentication {
@@ -173,17 +181,49 @@ impl Runner {
                 tally.stopped.insert(connection.name.clone());
             }
             tally.error.get_or_insert_with(|| error.clone());
-            let row = LogRow {
-                level: Level::Error,
-                result: "failed",
-                message: error.message.clone(),
-                error: Some(error.clone()),
-                ..pull::log_row(run, &step.stream, "run")
-            };
-            self.store.log(vec![row]).await?;
         }
         self.store.end_step(run, step, outcome, error).await
     }
+
+    async fn log_step(
+        &self,
+        run: &Run,
+        step: &Step,
+        started: Timestamp,
+        outcome: Outcome,
+        message: String,
+        error: Option<Error>,
+    ) -> Result<()> {
+        let (level, result) = match outcome {
+            Outcome::Failed => (Level::Error, "failed"),
+            Outcome::Partial => (Level::Warn, "failed"),
+            Outcome::Cancelled | Outcome::Skipped => (Level::Info, "skipped"),
+            Outcome::Succeeded => (Level::Info, "ok"),
+        };
+        let took = self.clock.now().duration_since(started).as_millis();
+        let row = LogRow {
+            level,
+            result,
+            message,
+            duration_ms: u64::try_from(took).ok(),
+            error,
+            ..pull::log_row(run, &step.stream, step.stream.direction.as_str())
+        };
+        self.store.log(vec![row]).await
+    }
+}
+
+/// What a step did, in a line.
+fn told(step: &Step, counts: &Counts) -> String {
+    format!(
+        "{}: {} created, {} updated, {} deleted, {} unchanged, {} failed",
+        step.stream.entity,
+        counts.created,
+        counts.updated,
+        counts.deleted,
+        counts.unchanged,
+        counts.failed
+    )
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! The engine's store over SPI. Each call is one job on the worker's thread: one short transaction.
 
 mod copy;
+mod housekeeping;
 mod identity;
 mod lines;
 mod links;
@@ -67,6 +68,20 @@ impl PgStore {
     }
 }
 
+/// How often the worker looks after partitions and retention.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+impl PgStore {
+    /// Makes log partitions and drops what is old, for ever. A failure is logged by Postgres and
+    /// tried again the next time.
+    pub async fn keep_house(&self) {
+        loop {
+            let _ = self.job(housekeeping::run).await;
+            tokio::time::sleep(HOUSEKEEPING).await;
+        }
+    }
+}
+
 #[async_trait]
 impl Store for PgStore {
     async fn claim_run(&self) -> Result<Option<Run>> {
@@ -91,8 +106,8 @@ impl Store for PgStore {
         outcome: Outcome,
         error: Option<Error>,
     ) -> Result<()> {
-        let (sync_id, number) = (run.sync_id, step.step);
-        self.job(move || steps::end(sync_id, number, outcome, error.as_ref())).await
+        let (run, step) = (run.clone(), step.clone());
+        self.job(move || steps::end(&run, &step, outcome, error.as_ref())).await
     }
 
     async fn end_run(&self, run: &Run, outcome: Outcome, error: Option<Error>) -> Result<()> {

@@ -61,9 +61,10 @@ pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
     Ok(None)
 }
 
+/// Compared before the first call of every run; a promotion is noted on the way.
 fn is_fenced() -> DbResult<bool> {
     let state: Option<String> =
-        spi::one("select f.state from easysync_internal.fence_state() as f", &[])?;
+        spi::one("select f.state from easysync_internal.note_promotion() as f", &[])?;
     Ok(state.as_deref() == Some("fenced"))
 }
 

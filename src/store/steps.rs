@@ -167,9 +167,9 @@ pub fn begin(sync_id: SyncId, step: i32) -> DbResult<()> {
 }
 
 /// A step that ended well has looked at all there was: the total is what it looked at.
-pub fn end(sync_id: SyncId, step: i32, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
-    let mut args = error_args(sync_id, outcome, error).to_vec();
-    args.push(step.into());
+pub fn end(run: &Run, step: &Step, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+    let mut args = error_args(run.sync_id, outcome, error).to_vec();
+    args.push(step.step.into());
     spi::run(
         "update easysync_internal.sync_run_steps
             set status = $2, phase = null, wait_until = null,
@@ -180,6 +180,10 @@ pub fn end(sync_id: SyncId, step: i32, outcome: Outcome, error: Option<&Error>) 
           where sync_id = $1 and step = $7",
         &args,
     )?;
+    let walked = matches!(outcome, Outcome::Succeeded | Outcome::Partial);
+    if walked && run.mode != Mode::Ids && run.filters.is_empty() {
+        spi::run("select easysync_internal.note_verified($1, $2, $3)", &stream_args(&step.stream))?;
+    }
     Ok(())
 }
 

@@ -177,12 +177,14 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     let runtime = host::build_runtime(2).map_err(internal)?;
     let http = HttpContext::new(http_config()?)?;
     let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
+    let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
     let runner = Runner {
-        store: Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval())),
+        store: Arc::clone(&store) as Arc<dyn engine::store::Store>,
         http,
         clock: Arc::new(SystemClock),
         open: Arc::new(engine::connector::build),
     };
+    runtime.spawn(async move { store.keep_house().await });
     let watched = Arc::clone(&bridge);
     runtime.spawn(async move {
         // It never returns; where it does, it has failed, and the worker starts anew.

@@ -1,11 +1,12 @@
 //! Failed records: kept by name until they land, or a person gives them up.
 
 use crate::error::{DbError, DbResult};
+use crate::store::logs;
 use crate::store::spi::{self, Arg};
 use crate::store::steps::stream_args;
 use engine::Error;
 use engine::model::{Record, RecordFailure};
-use engine::store::PageWrite;
+use engine::store::{Level, LogRow, PageWrite};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
@@ -42,7 +43,7 @@ returning (f.discarded_at is null)";
 /// Keeps what failed, forgets what has landed; returns how many failed (those that a person gave
 /// up and that haven't changed since don't count).
 pub fn write(page: &PageWrite, refused: &[RecordFailure]) -> DbResult<u64> {
-    let mut count = 0;
+    let (mut count, mut rows) = (0, vec![]);
     for failure in page.failures.iter().chain(refused) {
         let mut args = vec![
             page.stream.connection.tenant.as_str().into(),
@@ -61,10 +62,28 @@ pub fn write(page: &PageWrite, refused: &[RecordFailure]) -> DbResult<u64> {
         args.push(Arg::Bytes(raw));
         if spi::one::<bool>(UPSERT, &args)? == Some(true) {
             count += 1;
+            rows.push(log_row(page, failure));
         }
     }
+    logs::write(&rows)?;
     forget_landed(page, refused)?;
     Ok(count)
+}
+
+fn log_row(page: &PageWrite, failure: &RecordFailure) -> LogRow {
+    LogRow {
+        tenant: page.stream.connection.tenant.clone(),
+        level: Level::Warn,
+        sync_id: Some(page.sync_id),
+        connection: Some(page.stream.connection.name.clone()),
+        entity: Some(failure.entity),
+        record_id: Some(failure.remote_id.clone()),
+        operation: "store",
+        result: "failed",
+        message: failure.error.message.clone(),
+        duration_ms: None,
+        error: Some(failure.error.clone()),
+    }
 }
 
 /// Records that were read and stored, or are gone, have no failure any more.

@@ -1,0 +1,19 @@
+//! What a worker looks after beside the syncs: partitions of the log a week ahead, and retention.
+
+use super::spi;
+use crate::error::DbResult;
+
+/// Nothing is written before the first `connect`, nor while the database is fenced.
+const DUE: &str = "select exists (select from easysync_internal.connections)
+       and (select f.state from easysync_internal.fence_state() as f) <> 'fenced'";
+
+/// Only what is missing is made, and only what is old dropped: mostly this writes nothing.
+pub fn run() -> DbResult<()> {
+    if spi::one::<bool>(DUE, &[])? != Some(true) {
+        return Ok(());
+    }
+    spi::run("select easysync_internal.ensure_log_partitions()", &[])?;
+    spi::run("select easysync_internal.drop_old_log_partitions()", &[])?;
+    while spi::one::<i32>("select easysync_internal.drop_old_runs()", &[])?.unwrap_or(0) > 0 {}
+    Ok(())
+}
