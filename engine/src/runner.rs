@@ -6,13 +6,17 @@ use crate::error::{Category, Error, Result};
 use crate::http::HttpContext;
 use crate::model::{ConnectionName, Direction};
 use crate::pull::{self, Pull};
-use crate::store::{Counts, Level, LogRow, Outcome, Run, Step, Store, SyncId};
+use crate::store::{Counts, Level, LogRow, Outcome, Progress, Run, Step, Store, SyncId};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// Waits from so many seconds on are shown in `sync_progress`.
+const SHOWN_WAIT_SECONDS: i64 = 2;
 
 /// Runs in hand at once, whatever the number of tenants.
 const MOST_RUNS: usize = 4;
@@ -136,6 +140,7 @@ impl Runner {
         }
         let http = self.http.with_cancel(cancel.clone());
         let connector = (self.open)(&step.stream.connection, &http)?;
+        let show = self.show_waits(run.sync_id, step.step, &http);
         let pull = Pull {
             store: Arc::clone(&self.store),
             connector,
@@ -144,7 +149,36 @@ impl Runner {
             run: run.clone(),
             step: step.clone(),
         };
-        pull.carry_out().await
+        tokio::select! {
+            result = pull.carry_out() => result,
+            never = show => match never {},
+        }
+    }
+
+    /// Shows what the step's calls wait for, where it is long enough to be seen.
+    async fn show_waits(&self, sync_id: SyncId, step: i32, http: &HttpContext) -> Infallible {
+        let mut waiting = http.meter.waiting();
+        let mut shown = false;
+        loop {
+            let now = self.clock.now();
+            let wait = waiting
+                .borrow_and_update()
+                .filter(|w| w.until.duration_since(now).as_secs() >= SHOWN_WAIT_SECONDS);
+            if wait.is_some() || shown {
+                shown = wait.is_some();
+                let progress = Progress {
+                    sync_id,
+                    step,
+                    phase: if shown { "throttled" } else { "fetching" },
+                    wait_until: wait.map(|w| w.until),
+                };
+                // It is for people to look at; the next change is shown again.
+                let _ = self.store.progress(progress).await;
+            }
+            if waiting.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Tells the store how a step ended, and decides what that means for the run.

@@ -332,6 +332,15 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<i64>>;
 
+    /// Of `ids`, those of another entity on the same connection that the hub doesn't have although
+    /// their stream is pulled.
+    async fn missing(
+        &self,
+        stream: &Stream,
+        entity: Entity,
+        ids: Vec<String>,
+    ) -> Result<Vec<String>>;
+
     /// Remote ids of failed records of the stream that are due for another try.
     async fn failures_due(&self, stream: &Stream) -> Result<Vec<String>>;
 

@@ -168,3 +168,32 @@ pub fn references(
     found.extend(rows);
     Ok(found)
 }
+
+/// Of `ids`, those that have no hub row, where the entity's stream is pulled at all.
+pub fn missing(stream: &Stream, entity: Entity, ids: &[String]) -> DbResult<Vec<String>> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let pulled: Option<bool> = spi::one(
+        "select exists (select from easysync_internal.streams
+                         where tenant_id = $1 and connection = $2 and entity = $3
+                           and direction in ('pull', 'two_way'))",
+        &[
+            stream.connection.tenant.as_str().into(),
+            stream.connection.name.as_str().into(),
+            entity.as_str().into(),
+        ],
+    )?;
+    if pulled != Some(true) {
+        return Ok(vec![]);
+    }
+    let keys: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let found = links::lookup(stream, entity, &keys)?;
+    let is_missing = |link: &Option<links::Link>| link.as_ref().is_none_or(|l| l.hub_id.is_none());
+    Ok(ids
+        .iter()
+        .zip(&found)
+        .filter(|(_, link)| is_missing(link))
+        .map(|(id, _)| id.clone())
+        .collect())
+}

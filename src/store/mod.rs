@@ -16,6 +16,7 @@ mod steps;
 use crate::error::DbResult;
 use crate::host::Bridge;
 use async_trait::async_trait;
+use engine::model::Entity;
 use engine::store::{
     Connection, Counts, Cursor, LogRow, Outcome, PageWrite, Progress, Run, Step, Store, Stream,
     SyncId,
@@ -140,6 +141,16 @@ impl Store for PgStore {
     ) -> Result<Vec<i64>> {
         let (stream, remote_type) = (stream.clone(), remote_type.to_owned());
         self.job(move || links::present_ids(&stream, &remote_type, after, until, limit)).await
+    }
+
+    async fn missing(
+        &self,
+        stream: &Stream,
+        entity: Entity,
+        ids: Vec<String>,
+    ) -> Result<Vec<String>> {
+        let stream = stream.clone();
+        self.job(move || lookup::missing(&stream, entity, &ids)).await
     }
 
     async fn failures_due(&self, stream: &Stream) -> Result<Vec<String>> {

@@ -12,11 +12,12 @@ mod walk;
 use crate::clock::Clock;
 use crate::connector::{ById, Connector, Pass};
 use crate::error::Result;
-use crate::model::Mode;
+use crate::model::{Cell, ColumnKind, Entity, Mode, Record};
 use crate::store::{
     Counts, Cursor, Filters, Level, LogRow, PageWrite, Run, Step, Store, Stream, Walk,
 };
 use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -140,12 +141,45 @@ impl Pull {
             tally.calls += found.calls;
             tally.done += ids.len() as u64;
             let mut page = self.empty_page(tally);
-            page.records = found.records;
+            page.records = self.referred_to(&found.records, tally).await?;
+            page.records.extend(found.records);
             page.failures = found.failures;
             page.gone = found.gone;
             self.write(page, tally).await?;
         }
         Ok(())
+    }
+
+    /// What records asked for by name refer to and the hub lacks: nothing else brings it in this
+    /// run. In a walk the customers and products came before.
+    async fn referred_to(&self, records: &[Record], tally: &mut Tally) -> Result<Vec<Record>> {
+        let mut wanted: BTreeMap<Entity, BTreeSet<String>> = BTreeMap::new();
+        for row in records.iter().flat_map(|r| std::iter::once(&r.row).chain(&r.lines)) {
+            for (column, cell) in row.table.table().columns.iter().zip(&row.cells) {
+                if let (ColumnKind::Ref(entity), Cell::Ref(id)) = (column.kind, cell)
+                    && entity != self.step.stream.entity
+                {
+                    wanted.entry(entity).or_default().insert(id.clone());
+                }
+            }
+        }
+        let here: BTreeSet<(Entity, &str)> =
+            records.iter().map(|r| (r.entity, r.remote_id.as_str())).collect();
+        let mut found = vec![];
+        for (entity, mut ids) in wanted {
+            ids.retain(|id| !here.contains(&(entity, id.as_str())));
+            let ids = ids.into_iter().collect();
+            let missing = self.store.missing(&self.step.stream, entity, ids).await?;
+            let stream = Stream { entity, ..self.step.stream.clone() };
+            let chunk = usize::try_from(self.connector.page_size()).unwrap_or(100).max(1);
+            for ids in missing.chunks(chunk) {
+                let answer = self.connector.by_ids(&stream, ids).await?;
+                tally.calls += answer.calls;
+                self.note(&answer.notes).await?;
+                found.extend(answer.records);
+            }
+        }
+        Ok(found)
     }
 
     async fn by_ids(&self, ids: &[String]) -> Result<ById> {
