@@ -68,7 +68,8 @@ create function easysync_internal.timezone_hint(value text) returns text
     language sql stable set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
-        (select format('Did you mean %s?', string_agg(z.name, ', ' order by z.name))
+        -- Not format(): without a zone this has to be null.
+        (select 'Did you mean ' || string_agg(z.name, ', ' order by z.name) || '?'
          from (select name from pg_timezone_names
                where name like '%/%' and name !~ '^(posix|right)/'
                  and lower(split_part(reverse(name), '/', 1)) = lower(split_part(reverse(replace(value, ' ', '_')), '/', 1))

@@ -22,7 +22,7 @@ begin
     if not found then
         perform easysync_internal.raise_error('YS404', format('unknown connection %s', coalesce('"' || connection_name || '"', 'NULL')),
             'category: not_found, code: unknown_connection',
-            coalesce((select format('Connections: %s.', string_agg(c.name, ', ' order by c.name))
+            coalesce((select 'Connections: ' || string_agg(c.name, ', ' order by c.name) || '.'
                       from easysync_internal.connections as c where c.tenant_id = tenant),
                      'There is none yet: easysync.connect makes one.'));
     end if;
