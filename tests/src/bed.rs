@@ -117,16 +117,50 @@ impl Bed {
         Ok(())
     }
 
+    /// The same after a crash, while the server isn't ready yet.
+    pub fn reconnect_patiently(&mut self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            match self.reconnect() {
+                Err(_) if began.elapsed() < Duration::from_secs(60) => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Connects the simulated shop as `shop`, over https, with the credentials' file.
     pub fn connect_shop(&mut self) -> Result<()> {
         let settings = json!({"url": self.simulator.state.woocommerce.https});
+        self.connect_shop_with(&settings)
+    }
+
+    /// The same with other settings.
+    pub fn connect_shop_with(&mut self, settings: &Value) -> Result<()> {
         self.db
             .execute(
                 "select easysync.connect('shop', 'woocommerce', settings => $1, credentials => $2)",
-                &[&settings, &json!({"file": "shop.json"})],
+                &[settings, &json!({"file": "shop.json"})],
             )
             .context("easysync.connect")?;
         Ok(())
+    }
+
+    /// Process id of this database's worker, once it is there.
+    pub fn worker_pid(&mut self) -> Result<i32> {
+        const WORKER: &str = "select pid from pg_stat_activity
+            where backend_type = 'easysync worker' and datname = current_database()";
+        self.wait_until(&format!("({WORKER}) is not null"), Duration::from_secs(20))?;
+        Ok(self.db.query_one(WORKER, &[]).context("the worker")?.get(0))
+    }
+
+    /// Process ids of worker and launcher.
+    pub fn process_ids(&mut self) -> Result<Vec<i32>> {
+        let rows = self
+            .db
+            .query("select pid from pg_stat_activity where backend_type like 'easysync%'", &[])?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Queues a sync and waits until it has ended, however it ended.
