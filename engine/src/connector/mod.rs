@@ -98,7 +98,7 @@ pub trait Connector: Send + Sync {
     async fn account(&self) -> Result<Account>;
 
     /// The lists that a pull of `entity` walks. `watermark` None: everything.
-    fn passes(
+    async fn passes(
         &self,
         entity: Entity,
         mode: Mode,

@@ -1,65 +1,96 @@
 //! WooCommerce REST API v3, as measured (shared reference `woocommerce.md`).
+//!
+//! `settings` and `auth` open a [`shop::Shop`]; `lists` says what is asked for, `pages` and
+//! `by_ids` ask and map (`entities`, `defaults`), `settle` waits for orders that are still being
+//! written, `errors` tells what refusals mean, `check` tests a connection.
 
+mod auth;
+mod by_ids;
+mod check;
+mod client;
 pub mod defaults;
 pub mod entities;
+mod errors;
+mod lists;
+mod pages;
+mod settings;
+mod settle;
+mod shop;
 
 #[cfg(test)]
 mod tests;
 
+pub use settings::{schema, validate};
+
 use super::{Account, ById, Check, Connector, Page, Pass};
-use crate::error::{Error, Result};
-use crate::http::{AddressPolicy, HttpContext};
+use crate::error::Result;
+use crate::http::HttpContext;
 use crate::model::{Entity, Mode};
-use crate::store::{Connection, Filters, Secret, Stream};
+use crate::store::{Connection, Filters, Stream};
 use async_trait::async_trait;
-use jiff::Timestamp;
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp};
+use shop::Shop;
 use std::sync::Arc;
 
-/// Every problem of settings and credentials that shows without a call; else the account's key.
-pub fn validate(
-    _settings: &Value,
-    _credentials: Option<&Secret>,
-    _policy: &AddressPolicy,
-) -> Result<String, Vec<Error>> {
-    Err(vec![Error::internal("not built yet")])
+/// One shop.
+pub struct WooCommerce {
+    shop: Shop,
+    http: Arc<HttpContext>,
 }
 
-pub struct WooCommerce;
-
 impl WooCommerce {
-    pub fn open(_connection: &Arc<Connection>, _http: &Arc<HttpContext>) -> Result<Self> {
-        Err(Error::internal("not built yet"))
+    /// Opens a shop; makes no call yet. Fails where settings or credentials are not whole.
+    pub fn open(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Self> {
+        Ok(WooCommerce { shop: Shop::open(connection, http)?, http: Arc::clone(http) })
     }
 }
 
 #[async_trait]
 impl Connector for WooCommerce {
     async fn check(&self) -> Vec<Check> {
-        vec![]
+        self.shop.check(&self.http.config.policy).await
     }
+
     async fn account(&self) -> Result<Account> {
-        Err(Error::internal("not built yet"))
+        self.shop.account().await
     }
-    fn passes(
+
+    async fn passes(
         &self,
-        _entity: Entity,
-        _mode: Mode,
-        _watermark: Option<Timestamp>,
-        _filters: &Filters,
+        entity: Entity,
+        mode: Mode,
+        watermark: Option<Timestamp>,
+        filters: &Filters,
     ) -> Result<Vec<Pass>> {
-        Ok(vec![])
+        let by_order = entity == Entity::Refunds && self.shop.refunds_by_order().await?;
+        Ok(lists::passes(entity, mode, watermark, filters, by_order))
     }
+
+    fn id_walk(&self, entity: Entity) -> Option<Pass> {
+        lists::id_walk(entity)
+    }
+
+    fn overlap(&self) -> SignedDuration {
+        self.shop.settings.overlap
+    }
+
+    fn id_walk_interval(&self) -> SignedDuration {
+        self.shop.settings.id_walk
+    }
+
     fn page_size(&self) -> u64 {
-        100
+        self.shop.settings.page_size
     }
+
     fn concurrency(&self) -> usize {
-        4
+        self.shop.settings.concurrency
     }
-    async fn page(&self, _: &Stream, _: &Pass, _: u64, _: u64) -> Result<Page> {
-        Err(Error::internal("not built yet"))
+
+    async fn page(&self, stream: &Stream, pass: &Pass, offset: u64, limit: u64) -> Result<Page> {
+        self.shop.page(stream, pass, offset, limit).await
     }
-    async fn by_ids(&self, _: &Stream, _: &[String]) -> Result<ById> {
-        Err(Error::internal("not built yet"))
+
+    async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
+        self.shop.by_ids(stream, ids).await
     }
 }

@@ -1,0 +1,165 @@
+//! Records asked for by id. A record is gone only when it was asked for on its own and the shop
+//! said so: lists leave out what a plugin or a status hides.
+
+use super::client;
+use super::entities::Head;
+use super::errors;
+use super::lists;
+use super::pages::customers;
+use super::shop::{Shop, comma};
+use crate::connector::{ById, Page, Pass};
+use crate::error::Result;
+use crate::mapping::split_page;
+use crate::model::Entity;
+use crate::store::{Filters, Stream};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Shop {
+    pub async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
+        let mut page = Page::default();
+        // Guests and what never had an id live in orders.
+        let mut wanted: BTreeSet<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut gone = Vec::new();
+        if stream.entity == Entity::Refunds && self.refunds_by_order().await? {
+            return Ok(ById {
+                notes: vec!["refunds can't be asked for by id in a shop before WooCommerce 9.0".into()],
+                ..ById::default()
+            });
+        }
+        let statuses: &[&str] = match stream.entity {
+            Entity::Orders | Entity::Products => &["any", "trash"],
+            _ => &["any"],
+        };
+        for status in statuses {
+            let list: Vec<i64> = wanted.iter().copied().collect();
+            for chunk in list.chunks(lists::MAX_PAGE as usize) {
+                let found = self.included(stream, chunk, status, &mut page).await?;
+                wanted.retain(|id| !found.contains(id));
+            }
+        }
+        match stream.entity {
+            // They have no address without their order: what neither list shows is gone.
+            Entity::Refunds => gone.extend(wanted),
+            _ => self.one_by_one(stream, wanted, &mut page, &mut gone).await?,
+        }
+        Ok(ById {
+            records: page.records,
+            failures: page.failures,
+            gone: gone.iter().map(i64::to_string).collect(),
+            calls: page.calls,
+            notes: page.notes,
+        })
+    }
+
+    /// A pass that leaves nothing out.
+    fn all(entity: Entity) -> Pass {
+        Pass {
+            name: "ids",
+            modified_after: None,
+            filters: Filters::default(),
+            complete: false,
+            remote_type: lists::remote_type(entity),
+            ids_only: false,
+        }
+    }
+
+    /// Those of the ids that the list shows; read into `page`.
+    async fn included(
+        &self,
+        stream: &Stream,
+        ids: &[i64],
+        status: &str,
+        page: &mut Page,
+    ) -> Result<BTreeSet<i64>> {
+        let mut query = lists::shape(stream.entity, self.settings.dp);
+        query.push(("include", comma(ids)));
+        query.push(("per_page", lists::MAX_PAGE.to_string()));
+        if matches!(stream.entity, Entity::Orders | Entity::Products) {
+            query.push(("status", status.to_owned()));
+        }
+        let answer = self.api.get(lists::path(stream.entity), &query).await?;
+        page.calls += answer.calls();
+        page.served_at = answer.served_at();
+        let (body, note) = answer.body()?;
+        page.notes.extend(note);
+        let raws = split_page(body).map_err(|_| client::not_a_list(stream.entity.as_str()))?;
+        // A shop that ignores `include` would show others.
+        let raws: Vec<&RawValue> = raws
+            .into_iter()
+            .filter(|raw| Head::of(raw).id().is_some_and(|id| ids.contains(&id)))
+            .collect();
+        self.take(stream, &raws, page).await?;
+        Ok(raws.iter().filter_map(|raw| Head::of(raw).id()).collect())
+    }
+
+    async fn take(&self, stream: &Stream, raws: &[&RawValue], page: &mut Page) -> Result<()> {
+        let programs = self.programs(stream)?;
+        let pass = Shop::all(stream.entity);
+        match stream.entity {
+            Entity::Orders => self.orders(&programs, &pass, raws, page).await,
+            Entity::Products => self.products(&programs, &pass, raws, page).await,
+            Entity::Refunds => self.refunds(&programs, &pass, raws, page).await,
+            _ => {
+                customers(&programs, &pass, raws, page);
+                Ok(())
+            }
+        }
+    }
+
+    async fn one_by_one(
+        &self,
+        stream: &Stream,
+        ids: BTreeSet<i64>,
+        page: &mut Page,
+        gone: &mut Vec<i64>,
+    ) -> Result<()> {
+        let mut variations: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for id in ids {
+            let query = lists::shape(stream.entity, self.settings.dp);
+            let path = format!("{}/{id}", lists::path(stream.entity));
+            let answer = match self.api.get(&path, &query).await {
+                Ok(answer) => answer,
+                Err(error) if errors::is_gone(&error) => {
+                    page.calls += 1;
+                    gone.push(id);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            page.calls += answer.calls();
+            page.served_at = answer.served_at();
+            let raw: &RawValue = answer.0.json()?.value;
+            let head = Head::of(raw);
+            match head.parent_id().filter(|_| head.is_variation()) {
+                Some(parent) => variations.entry(parent).or_default().push(id),
+                None => self.take(stream, &[raw], page).await?,
+            }
+        }
+        for (parent, ids) in variations {
+            self.variations_by_id(stream, parent, &ids, page, gone).await?;
+        }
+        Ok(())
+    }
+
+    /// Variations, read with their parent; without it they are nowhere to be found either.
+    async fn variations_by_id(
+        &self,
+        stream: &Stream,
+        parent: i64,
+        ids: &[i64],
+        page: &mut Page,
+        gone: &mut Vec<i64>,
+    ) -> Result<()> {
+        let programs = self.programs(stream)?;
+        let currency = self.currency().await?.unwrap_or_default();
+        for chunk in ids.chunks(lists::MAX_PAGE as usize) {
+            match self.variation_by_id(&programs, parent, chunk, currency, page).await {
+                Err(error) if errors::is_gone(&error) => gone.extend(chunk),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+

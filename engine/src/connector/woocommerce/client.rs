@@ -1,0 +1,123 @@
+//! Calls to one shop's API. Every URL contains `/wp-json/`: WooCommerce authenticates no other.
+
+use super::settings::Settings;
+use super::{auth, errors};
+use crate::error::{Category, Error, Result};
+use crate::http::{self, HttpContext, Request, Response, RetryPolicy, Signer, Url};
+use crate::store::Connection;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Parameters of a query, in order.
+pub type Query = Vec<(&'static str, String)>;
+
+/// One shop.
+#[derive(Clone)]
+pub struct Api {
+    client: http::Client,
+    /// None: the call says nothing of who calls.
+    signer: Option<Arc<dyn Signer>>,
+    base: Url,
+    retry: Option<RetryPolicy>,
+}
+
+impl Api {
+    pub fn new(
+        connection: &Connection,
+        settings: &Settings,
+        http: &Arc<HttpContext>,
+    ) -> Result<Api> {
+        Ok(Api {
+            client: http.client(&settings.account(), settings.client_config()),
+            signer: Some(auth::signer(&settings.url, &connection.credentials)?),
+            base: settings.url.clone(),
+            retry: None,
+        })
+    }
+
+    /// The same shop, tried otherwise.
+    pub fn with_retry(&self, retry: RetryPolicy) -> Api {
+        Api { retry: Some(retry), ..self.clone() }
+    }
+
+    pub fn unsigned(&self) -> Api {
+        Api { signer: None, ..self.clone() }
+    }
+
+    pub fn secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// `path` follows `/wp-json/`: `wc/v3/orders`.
+    fn request(&self, path: &str, query: &[(&'static str, String)]) -> Result<Request> {
+        let mut url = self
+            .base
+            .join(&format!("wp-json/{path}"))
+            .map_err(|_| Error::internal("the shop's address can't be extended"))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        // Reads do no harm, and a 500 of PHP (memory, database) is often over at the next try.
+        let mut request = Request::get(url).retry_500(true);
+        request.signer.clone_from(&self.signer);
+        request.retry = self.retry;
+        Ok(request)
+    }
+
+    /// Reads `path`. Errors as [`http::Client::send`], and refusals as [`errors::of`] tells them.
+    pub async fn get(&self, path: &str, query: &[(&'static str, String)]) -> Result<Answer> {
+        let response = self.client.send(&self.request(path, query)?).await?;
+        match errors::of(&response, self.secure()) {
+            Some(error) => Err(error),
+            None => Ok(Answer(response)),
+        }
+    }
+
+    /// Reads `path` as one JSON value.
+    pub async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+    ) -> Result<T> {
+        let answer = self.get(path, query).await?;
+        Ok(answer.0.json::<T>()?.value)
+    }
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer(pub Response);
+
+impl Answer {
+    /// The body, as text that is JSON; and what was odd about it.
+    pub fn body(&self) -> Result<(&str, Option<String>)> {
+        let json = http::json_body(&self.0)?;
+        Ok((json.value, json.note))
+    }
+
+    /// The list's total, where the platform or a proxy left the header in place.
+    pub fn total(&self) -> Option<u64> {
+        self.0.header("x-wp-total")?.trim().parse().ok()
+    }
+
+    /// The shop's clock when it answered.
+    pub fn served_at(&self) -> Option<Timestamp> {
+        let date = httpdate::parse_http_date(self.0.header("date")?).ok()?;
+        Timestamp::try_from(date).ok()
+    }
+
+    pub fn calls(&self) -> u64 {
+        u64::from(self.0.attempts)
+    }
+}
+
+/// A list that isn't one.
+pub fn not_a_list(what: &str) -> Error {
+    Error::new(Category::Validation, "unexpected_json", format!("{what}: the answer is no list"))
+        .hint("A plugin may have changed the API's answers.")
+}
