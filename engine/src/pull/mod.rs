@@ -60,12 +60,15 @@ impl Pull {
         self.retry_failures(&mut tally).await?;
         let filters = merged(&stream.filters, &self.run.filters);
         let walk = self.open_walk(&cursor, &filters);
-        let mut passes = self.connector.passes(
-            stream.entity,
-            walk.mode,
-            cursor.watermark.filter(|_| walk.mode == Mode::Incremental),
-            &filters,
-        )?;
+        let mut passes = self
+            .connector
+            .passes(
+                stream.entity,
+                walk.mode,
+                cursor.watermark.filter(|_| walk.mode == Mode::Incremental),
+                &filters,
+            )
+            .await?;
         passes.extend(self.due_id_walk(&cursor, walk.mode, &filters));
         cursor.walk = Some(walk);
         self.walk_passes(&passes, &mut cursor, &mut tally).await?;

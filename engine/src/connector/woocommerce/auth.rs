@@ -14,8 +14,7 @@ use sha2::Sha256;
 use std::sync::Arc;
 
 /// Unreserved characters of RFC 3986: what RFC 5849, section 3.6, leaves as it is.
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The signer of a shop's calls.
 pub fn signer(url: &Url, credentials: &Secret) -> Result<Arc<dyn Signer>> {
@@ -146,8 +145,8 @@ mod tests {
         let mut fields = serde_json::Map::new();
         fields.insert("consumer_key".into(), "ck_1".into());
         fields.insert("consumer_secret".into(), "cs_1".into());
-        let mut url = Url::parse(&format!("{scheme}://shop.test/wp-json/wc/v3/orders?include=1,2"))
-            .unwrap();
+        let mut url =
+            Url::parse(&format!("{scheme}://shop.test/wp-json/wc/v3/orders?include=1,2")).unwrap();
         let mut headers = header::HeaderMap::new();
         let signer = signer(&url, &Secret::new(fields)).unwrap();
         let mut attempt = Attempt {

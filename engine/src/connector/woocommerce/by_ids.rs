@@ -23,7 +23,9 @@ impl Shop {
         let mut gone = Vec::new();
         if stream.entity == Entity::Refunds && self.refunds_by_order().await? {
             return Ok(ById {
-                notes: vec!["refunds can't be asked for by id in a shop before WooCommerce 9.0".into()],
+                notes: vec![
+                    "refunds can't be asked for by id in a shop before WooCommerce 9.0".into(),
+                ],
                 ..ById::default()
             });
         }
@@ -162,4 +164,3 @@ impl Shop {
         Ok(())
     }
 }
-

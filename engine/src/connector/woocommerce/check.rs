@@ -36,7 +36,10 @@ impl Shop {
         let secure = self.api.secure();
         let address = address.map(|target| match secure {
             true => format!("{} by https", target.host),
-            false => format!("{} by plain http: customers' data crosses the network unencrypted", target.host),
+            false => format!(
+                "{} by plain http: customers' data crosses the network unencrypted",
+                target.host
+            ),
         });
         if !checks.add("address", Instant::now(), address) {
             return checks.0;
@@ -172,10 +175,7 @@ impl Shop {
     /// A proxy that ends https leaves WordPress believing that it is called by plain http, where
     /// keys don't count; the address it gives for itself shows that.
     fn with_proxy_hint(&self, error: Error, site: &Site) -> Error {
-        if self.api.secure()
-            && error.http_status == Some(401)
-            && site.home.starts_with("http://")
-        {
+        if self.api.secure() && error.http_status == Some(401) && site.home.starts_with("http://") {
             return error.hint(
                 "The shop believes that its address is plain http, where it accepts no key: set \
                  Site Address to https, and let the proxy send X-Forwarded-Proto.",

@@ -42,8 +42,7 @@ pub fn is_no_route(error: &Error) -> bool {
 
 /// The server gave up on the page, not on the shop: a smaller page may pass.
 pub fn is_overload(error: &Error) -> bool {
-    error.category == Category::Network
-        && matches!(error.http_status, Some(500 | 502 | 504))
+    error.category == Category::Network && matches!(error.http_status, Some(500 | 502 | 504))
         || error.code == "timeout"
         || error.code == "too_large"
 }
@@ -53,11 +52,10 @@ fn told(status: u16, refusal: &Refusal, host: &str, secure: bool) -> Error {
     let said = mask::text(refusal.message.trim());
     let new = |category, message: String| Error::new(category, code, message);
     match (status, code) {
-        (401, "woocommerce_rest_authentication_error") => new(
-            Category::Authentication,
-            format!("\"{host}\" refused the credentials: {said}"),
-        )
-        .hint(authentication_cure(&refusal.message)),
+        (401, "woocommerce_rest_authentication_error") => {
+            new(Category::Authentication, format!("\"{host}\" refused the credentials: {said}"))
+                .hint(authentication_cure(&refusal.message))
+        }
         (401, _) => new(
             Category::Authentication,
             format!("\"{host}\" refused the credentials: the key is unknown, or did not arrive"),
@@ -81,15 +79,19 @@ fn told(status: u16, refusal: &Refusal, host: &str, secure: bool) -> Error {
                 .hint("Is WooCommerce active and at least 3.5?")
         }
         (404, _) => new(Category::NotFound, format!("\"{host}\" has no such record: {said}")),
-        (410, _) => new(Category::Conflict, format!("\"{host}\": {said}"))
-            .hint("It was done already."),
+        (410, _) => {
+            new(Category::Conflict, format!("\"{host}\": {said}")).hint("It was done already.")
+        }
         // They come as 500, but trying again ends the same.
         (500, "woocommerce_rest_cannot_create_order_refund") | (400 | 413 | 501, _) => {
             new(Category::Validation, format!("\"{host}\" refused the request: {said}"))
         }
         (500.., _) => new(Category::Network, format!("\"{host}\" failed: {said} (HTTP {status})"))
             .hint("The shop's error log has the cause."),
-        _ => new(Category::Validation, format!("\"{host}\" refused the request: {said} (HTTP {status})")),
+        _ => new(
+            Category::Validation,
+            format!("\"{host}\" refused the request: {said} (HTTP {status})"),
+        ),
     }
 }
 

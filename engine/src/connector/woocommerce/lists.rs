@@ -127,7 +127,8 @@ pub fn query(entity: Entity, pass: &Pass, offset: u64, limit: u64, dp: u64) -> Q
     if entity == Entity::Products {
         query.extend(pass.filters.sku.iter().map(|sku| ("sku", sku.clone())));
         // The list has no variations: they come with their parents.
-        let kind = pass.filters.kind.as_deref().map(|k| if k == "variation" { "variable" } else { k });
+        let kind =
+            pass.filters.kind.as_deref().map(|k| if k == "variation" { "variable" } else { k });
         query.extend(kind.map(|kind| ("type", kind.to_owned())));
     }
     query
@@ -184,7 +185,11 @@ fn times(entity: Entity, pass: &Pass) -> Query {
 /// The first whole second that isn't before `time`.
 fn whole_second(time: Timestamp) -> Timestamp {
     let floor = Timestamp::from_second(time.as_second()).unwrap_or(time);
-    if floor < time { floor.checked_add(SignedDuration::from_secs(1)).unwrap_or(floor) } else { floor }
+    if floor < time {
+        floor.checked_add(SignedDuration::from_secs(1)).unwrap_or(floor)
+    } else {
+        floor
+    }
 }
 
 fn before_second(time: Timestamp) -> Timestamp {

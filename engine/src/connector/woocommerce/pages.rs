@@ -4,9 +4,9 @@
 use super::client::{self, Answer};
 use super::defaults::Programs;
 use super::entities::{self, Head, RefundOf};
+use super::lists;
 use super::settle;
 use super::shop::{Parent, Shop};
-use super::lists;
 use crate::connector::{Page, Pass};
 use crate::error::Result;
 use crate::mapping::split_page;
@@ -159,8 +159,13 @@ impl Shop {
             }
         }
         let lists = mapped.iter().map(|(raw, product)| async {
-            let wanted = product.presence == Presence::Live && !Head::of(raw).variations().is_empty();
-            if wanted { self.variations(programs, raw, None, currency).await } else { Ok(Page::default()) }
+            let wanted =
+                product.presence == Presence::Live && !Head::of(raw).variations().is_empty();
+            if wanted {
+                self.variations(programs, raw, None, currency).await
+            } else {
+                Ok(Page::default())
+            }
         });
         let lists = try_join_all(lists).await?;
         for ((_, product), along) in mapped.into_iter().zip(lists) {
@@ -351,9 +356,7 @@ fn parent_of_refunds(order: &Record) -> Option<(i64, Parent)> {
         return None;
     }
     let Cell::Text(currency) = order.row.cell("currency") else { return None };
-    let parent = Parent {
-        currency: Some(currency.clone()),
-        trashed: order.presence == Presence::Trashed,
-    };
+    let parent =
+        Parent { currency: Some(currency.clone()), trashed: order.presence == Presence::Trashed };
     Some((order.remote_id.parse().ok()?, parent))
 }

@@ -59,7 +59,10 @@ impl Settings {
             None | Some(Value::Null) => false,
             Some(Value::Bool(allow)) => *allow,
             Some(_) => {
-                problems.push(problem("\"allow_http\" is neither true nor false", "Write true or false."));
+                problems.push(problem(
+                    "\"allow_http\" is neither true nor false",
+                    "Write true or false.",
+                ));
                 false
             }
         };

@@ -1,0 +1,470 @@
+//! Pages and records by id, from a shop that answers.
+
+use super::fixtures::{read, text};
+use super::server::{FakeShop, JUST_NOW, LONG_AGO, list, ok, order, refusal};
+use crate::connector::Connector;
+use crate::model::{Cell, Entity, Mode, Presence};
+use crate::store::Filters;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wiremock::ResponseTemplate;
+
+fn records(file: &str) -> Vec<Value> {
+    serde_json::from_str(&read(file)).unwrap()
+}
+
+#[tokio::test]
+async fn drafts_of_the_checkout_are_skipped_and_guests_come_first() {
+    let shop = FakeShop::start(|_, _| list(&records("shop/orders.json")[..100])).await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!((page.len, page.ids.len(), page.total), (100, 100, Some(100)));
+    assert_eq!(page.served_at, Some("2026-11-20T12:00:00Z".parse().unwrap()));
+    let orders = page.records.iter().filter(|r| r.entity == Entity::Orders).count();
+    assert_eq!(orders + page.skipped, 100);
+    let last_guest = page.records.iter().rposition(|r| r.remote_type == "guest").unwrap();
+    let first_order = page.records.iter().position(|r| r.remote_type == "order").unwrap();
+    assert!(last_guest < first_order);
+    assert!(
+        page.records.iter().all(|r| *r.row.cell("status") != Cell::Text("checkout-draft".into()))
+    );
+    assert!(page.failures.is_empty(), "{:?}", page.failures);
+}
+
+#[tokio::test]
+async fn of_one_guests_orders_on_a_page_the_newest_says_who_that_is() {
+    let shop = FakeShop::start(|_, _| {
+        let guest = |id: i64, name: &str| {
+            let mut order = order(id, LONG_AGO);
+            order["customer_id"] = 0.into();
+            order["billing"]["email"] = "Ann@Example.test".into();
+            order["billing"]["first_name"] = name.into();
+            order["billing"]["last_name"] = "".into();
+            order
+        };
+        list(&[guest(1, "Ann"), guest(2, "Anna")])
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    let guests: Vec<_> = page.records.iter().filter(|r| r.remote_type == "guest").collect();
+    assert_eq!(guests.len(), 1);
+    assert_eq!(guests[0].remote_id, "guest:ann@example.test");
+    assert_eq!(text(&guests[0].row, "display_name"), "Anna");
+}
+
+/// Lines without a header that equals them, as seen while an order of 60 lines was posted.
+fn half_written(id: i64, lines: &str) -> Value {
+    let mut half = order(id, JUST_NOW);
+    half["status"] = "pending".into();
+    half["total"] = "0.00".into();
+    half["total_tax"] = "0.00".into();
+    half["line_items"][0]["total"] = lines.into();
+    half
+}
+
+#[tokio::test]
+async fn a_half_written_order_is_read_again() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let shop = FakeShop::start(move |_, query| {
+        if !query.contains_key("include") {
+            return list(&[half_written(7, "40.00")]);
+        }
+        match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => list(&[half_written(7, "80.00")]),
+            _ => list(&[order(7, JUST_NOW)]),
+        }
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!(reads.load(Ordering::SeqCst), 2);
+    let whole: Value = order(7, JUST_NOW);
+    let got = page.records.iter().find(|r| r.remote_type == "order").unwrap();
+    assert_eq!(text(&got.row, "status"), whole["status"].as_str().unwrap());
+    assert_ne!(got.row.cell("total"), &Cell::Decimal("0.00".parse().unwrap()));
+    assert_eq!(page.calls, 3);
+    assert_eq!(page.notes, ["1 orders were seen half-written and read again"]);
+}
+
+#[tokio::test]
+async fn an_order_that_never_adds_up_is_taken_when_two_reads_agree() {
+    let shop = FakeShop::start(|_, _| list(&[half_written(7, "40.00")])).await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!(page.calls, 2);
+    assert!(page.failures.is_empty());
+    assert_eq!(page.records.iter().filter(|r| r.remote_type == "order").count(), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_keeps_moving_fails_for_now_and_the_others_land() {
+    let reads = Arc::new(AtomicUsize::new(1));
+    let shop = FakeShop::start(move |_, _| {
+        let n = reads.fetch_add(1, Ordering::SeqCst);
+        list(&[order(6, LONG_AGO), half_written(7, &format!("{n}0.00"))])
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    let orders: Vec<&str> = page
+        .records
+        .iter()
+        .filter(|r| r.remote_type == "order")
+        .map(|r| r.remote_id.as_str())
+        .collect();
+    assert_eq!(orders, ["6"]);
+    assert_eq!(page.failures.len(), 1);
+    assert_eq!(page.failures[0].remote_id, "7");
+    assert_eq!(page.failures[0].error.code, "order_in_motion");
+    assert!(page.failures[0].error.retryable);
+}
+
+#[tokio::test]
+async fn an_old_order_that_does_not_add_up_is_taken_as_it_is() {
+    let shop = FakeShop::start(|_, _| {
+        let mut old = half_written(7, "40.00");
+        old["date_modified_gmt"] = LONG_AGO.into();
+        list(&[old])
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!(page.calls, 1, "tax rounded at the subtotal is off for good");
+    assert_eq!(page.records.iter().filter(|r| r.remote_type == "order").count(), 1);
+}
+
+#[tokio::test]
+async fn a_page_past_the_end_says_nothing_of_the_total() {
+    let shop = FakeShop::start(|_, _| list(&[])).await;
+    let opened = shop.open();
+    let passes =
+        opened.passes(Entity::Orders, Mode::Full, None, &Filters::default()).await.unwrap();
+    let past = shop.page(&opened, Entity::Orders, &passes[0], 500).await.unwrap();
+    assert_eq!((past.len, past.total), (0, None));
+    let first = shop.page(&opened, Entity::Orders, &passes[0], 0).await.unwrap();
+    assert_eq!(first.total, Some(0), "an empty shop");
+}
+
+#[tokio::test]
+async fn a_lost_total_is_unknown_and_a_php_notice_is_told() {
+    let shop = FakeShop::start(|_, _| {
+        let body = format!(
+            "<br />\n<b>Warning</b>:  Undefined variable $x in <b>/plugin.php</b> on line <b>3</b><br />\n[{}]",
+            order(3, LONG_AGO)
+        );
+        ResponseTemplate::new(200).set_body_raw(body, "application/json")
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!((page.len, page.total), (1, None));
+    assert_eq!(page.notes.len(), 1, "{:?}", page.notes);
+}
+
+#[tokio::test]
+async fn an_object_in_place_of_a_list_is_an_error_and_no_empty_shop() {
+    let shop = FakeShop::start(|_, _| ok(&json!({"code": "plugin", "message": "x"}))).await;
+    let error = shop.first_page(Entity::Orders, Filters::default()).await.unwrap_err();
+    assert_eq!(error.code, "unexpected_json");
+}
+
+#[tokio::test]
+async fn variations_come_behind_their_product_with_its_currency() {
+    let shop = FakeShop::start(|path, _| match path {
+        "wc/v3/products" => list(&records("shop/products.json")),
+        "wc/v3/data/currencies/current" => ok(&json!({"code": "CAD"})),
+        path => {
+            let parent = path.split('/').nth(3).unwrap().to_owned();
+            let all: Value = serde_json::from_str(&read("shop/variations.json")).unwrap();
+            list(all[&parent].as_array().unwrap())
+        }
+    })
+    .await;
+    let page = shop.first_page(Entity::Products, Filters::default()).await.unwrap();
+    assert!(page.failures.is_empty(), "{:?}", page.failures);
+    assert_eq!(page.records.len(), 59 + 74);
+    assert_eq!(page.len, 59);
+    let mut parents = vec![];
+    for record in &page.records {
+        assert_eq!(text(&record.row, "currency"), "CAD");
+        if record.remote_type == "product" {
+            parents.push(record.remote_id.clone());
+        } else {
+            assert!(parents.contains(&text(&record.row, "parent_id").to_owned()));
+        }
+    }
+    assert_eq!(page.calls, 1 + 9, "one call for each variable product");
+    let private = page.records.iter().find(|r| r.remote_id == "56").unwrap();
+    assert_eq!(text(&private.row, "status"), "private", "private products are kept");
+}
+
+#[tokio::test]
+async fn the_shops_currency_is_asked_for_once_and_may_be_unknown() {
+    let shop = FakeShop::start(|path, _| match path {
+        "wc/v3/products" => list(&records("shop/products.json")[..3]),
+        _ => refusal(403, "err_403_customer_role_key"),
+    })
+    .await;
+    let opened = shop.open();
+    let passes =
+        opened.passes(Entity::Products, Mode::Full, None, &Filters::default()).await.unwrap();
+    for _ in 0..2 {
+        let page = shop.page(&opened, Entity::Products, &passes[0], 0).await.unwrap();
+        assert_eq!(*page.records[0].row.cell("currency"), Cell::Null);
+    }
+    let asked = shop.asked().await;
+    assert_eq!(asked.iter().filter(|a| a.contains("currenc")).count(), 2, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_filter_by_sku_finds_a_variation_with_its_parents_name() {
+    let shop = FakeShop::start(|path, query| match path {
+        "wc/v3/products" => {
+            assert_eq!(query["sku"], "VAR-0-R-S");
+            let via: Value =
+                serde_json::from_str(&super::fixtures::response("variation_via_products_endpoint"))
+                    .unwrap();
+            list(&[via])
+        }
+        "wc/v3/data/currencies/current" => ok(&json!({"code": "USD"})),
+        "wc/v3/products/59" => {
+            ok(records("shop/products.json").iter().find(|p| p["id"] == 59).unwrap())
+        }
+        "wc/v3/products/59/variations" => {
+            assert_eq!(query["include"], "60");
+            list(&[serde_json::from_str(&super::fixtures::response("variation_single")).unwrap()])
+        }
+        other => panic!("{other}"),
+    })
+    .await;
+    let filters = Filters { sku: Some("VAR-0-R-S".into()), ..Filters::default() };
+    let page = shop.first_page(Entity::Products, filters).await.unwrap();
+    assert_eq!(page.records.len(), 1);
+    assert_eq!(text(&page.records[0].row, "name"), "Variable Hoodie 0 – “Größe” - Red, S");
+}
+
+fn refund(id: i64, parent: i64) -> Value {
+    let refunds = records("shop/refunds.json");
+    let mut refund = refunds[0].clone();
+    refund["id"] = id.into();
+    refund["parent_id"] = parent.into();
+    refund
+}
+
+#[tokio::test]
+async fn a_refund_takes_its_orders_currency_and_each_order_is_asked_for_once() {
+    let shop =
+        FakeShop::start(|path, query| match (path, query.get("status").map(String::as_str)) {
+            ("wc/v3/refunds", _) => {
+                list(&[refund(901, 10), refund(902, 10), refund(903, 11), refund(904, 12)])
+            }
+            ("wc/v3/orders", Some("any")) => list(&[json!({"id": 10, "currency": "KWD"})]),
+            ("wc/v3/orders", Some("trash")) => list(&[json!({"id": 11, "currency": "EUR"})]),
+            other => panic!("{other:?}"),
+        })
+        .await;
+    let opened = shop.open();
+    let passes =
+        opened.passes(Entity::Refunds, Mode::Full, None, &Filters::default()).await.unwrap();
+    let page = shop.page(&opened, Entity::Refunds, &passes[0], 0).await.unwrap();
+    let got: Vec<(&str, &str)> =
+        page.records.iter().map(|r| (r.remote_id.as_str(), text(&r.row, "currency"))).collect();
+    assert_eq!(got, [("901", "KWD"), ("902", "KWD")]);
+    assert_eq!(page.skipped, 2, "one of a trashed order, one of an order that is gone");
+    assert_eq!(page.ids, [901, 902, 903, 904], "none of them counts as gone itself");
+    assert!(page.notes[0].starts_with("refund 904 belongs to order 12"), "{:?}", page.notes);
+    let asked = shop.asked().await;
+    assert!(asked.iter().any(|a| a.contains("include=10,11,12&status=any")), "{asked:?}");
+    assert!(asked.iter().any(|a| a.contains("include=11,12&status=trash")), "{asked:?}");
+    shop.page(&opened, Entity::Refunds, &passes[0], 0).await.unwrap();
+    let again = shop.asked().await;
+    let known = again[asked.len()..].iter().filter(|a| a.contains("include=10")).count();
+    assert_eq!(known, 0, "order 10 is known by now");
+}
+
+#[tokio::test]
+async fn a_shop_without_a_list_of_refunds_is_walked_by_its_orders() {
+    let shop = FakeShop::start(|path, _| match path {
+        "wc/v3/refunds" => refusal(404, "err_404_route"),
+        "wc/v3/orders" => {
+            let mut refunded = order(10, LONG_AGO);
+            refunded["currency"] = "EUR".into();
+            refunded["refunds"] = json!([{"id": 901, "reason": "", "total": "-1.00"}]);
+            list(&[order(9, LONG_AGO), refunded])
+        }
+        "wc/v3/orders/10/refunds" => {
+            let mut one = refund(901, 10);
+            one.as_object_mut().unwrap().remove("parent_id");
+            list(&[one])
+        }
+        other => panic!("{other}"),
+    })
+    .await;
+    let page = shop.first_page(Entity::Refunds, Filters::default()).await.unwrap();
+    assert_eq!(page.ids, [9, 10]);
+    assert_eq!(page.records.len(), 1);
+    assert_eq!(text(&page.records[0].row, "order_id"), "10");
+    assert_eq!(text(&page.records[0].row, "currency"), "EUR");
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_much_for_the_shop_is_asked_for_in_parts() {
+    let shop = FakeShop::start(|_, query| {
+        let number = |name: &str| query[name].parse::<usize>().unwrap();
+        let (offset, limit) = (number("offset"), number("per_page"));
+        if limit > 30 {
+            let page = read("responses/fault_memory.txt");
+            return ResponseTemplate::new(500).set_body_raw(page, "text/html");
+        }
+        let all: Vec<Value> = (1..=100).map(|id| order(id, LONG_AGO)).collect();
+        list(&all[offset..usize::min(offset + limit, 100)])
+    })
+    .await;
+    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    assert_eq!(page.ids, (1..=100).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn an_id_walk_reads_ids_and_nothing_else() {
+    let shop = FakeShop::start(|_, query| {
+        assert_eq!(query["_fields"], "id");
+        list(&[json!({"id": 3}), json!({"id": 5})])
+    })
+    .await;
+    let opened = shop.open();
+    let pass = opened.id_walk(Entity::Orders).unwrap();
+    assert!(pass.complete && pass.ids_only);
+    let page = shop.page(&opened, Entity::Orders, &pass, 0).await.unwrap();
+    assert_eq!((page.ids.as_slice(), page.records.len()), ([3, 5].as_slice(), 0));
+    assert!(opened.id_walk(Entity::Customers).is_none(), "customers are walked whole each time");
+}
+
+#[tokio::test]
+async fn what_the_api_cannot_filter_by_is_filtered_here() {
+    let shop = FakeShop::start(|_, query| {
+        assert!(!query.contains_key("modified_before"), "rows would leave the list mid-walk");
+        let mut euro = order(2, LONG_AGO);
+        euro["currency"] = "EUR".into();
+        list(&[order(1, LONG_AGO), euro, order(3, JUST_NOW)])
+    })
+    .await;
+    let currency = Filters { currency: Some("eur".into()), ..Filters::default() };
+    let page = shop.first_page(Entity::Orders, currency).await.unwrap();
+    assert_eq!((page.records.last().unwrap().remote_id.as_str(), page.skipped), ("2", 2));
+    let until = Filters {
+        modified_until: Some("2026-06-01T00:00:00Z".parse().unwrap()),
+        ..Filters::default()
+    };
+    let page = shop.first_page(Entity::Orders, until).await.unwrap();
+    assert_eq!(page.skipped, 1);
+}
+
+#[tokio::test]
+async fn by_id_tells_the_trashed_from_the_gone() {
+    let shop = FakeShop::start(|path, query| {
+        let include = query.get("include").map(String::as_str);
+        match (path, include, query.get("status").map(String::as_str)) {
+            ("wc/v3/orders", Some("1,2,3,4"), Some("any")) => list(&[order(1, LONG_AGO)]),
+            ("wc/v3/orders", Some("2,3,4"), Some("trash")) => {
+                let mut trashed = order(2, LONG_AGO);
+                trashed["status"] = "trash".into();
+                list(&[trashed])
+            }
+            ("wc/v3/orders/3", ..) => ok(&order(3, LONG_AGO)),
+            ("wc/v3/orders/4", ..) => refusal(404, "err_404_order"),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+    let ids: Vec<String> = ["1", "2", "3", "4", "guest:a@x.test"].map(String::from).to_vec();
+    let found = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap();
+    let got: Vec<(&str, Presence)> = found
+        .records
+        .iter()
+        .filter(|r| r.remote_type == "order")
+        .map(|r| (r.remote_id.as_str(), r.presence))
+        .collect();
+    assert_eq!(
+        got,
+        [("1", Presence::Live), ("2", Presence::Trashed), ("3", Presence::Live)],
+        "what a plugin hides from lists is asked for on its own"
+    );
+    assert_eq!(found.gone, ["4"]);
+}
+
+#[tokio::test]
+async fn a_missing_route_is_no_missing_record() {
+    let shop = FakeShop::start(|path, query| match (path, query.contains_key("include")) {
+        ("wc/v3/orders", true) => list(&[]),
+        _ => refusal(404, "err_404_route"),
+    })
+    .await;
+    let ids = ["1".to_owned()];
+    let error = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap_err();
+    assert_eq!(error.code, "rest_no_route");
+}
+
+#[tokio::test]
+async fn a_variation_by_id_is_read_with_its_parent() {
+    let shop = FakeShop::start(|path, query| match path {
+        "wc/v3/products" => list(&[]),
+        "wc/v3/data/currencies/current" => ok(&json!({"code": "USD"})),
+        "wc/v3/products/60" => {
+            ok(&serde_json::from_str(&super::fixtures::response("variation_via_products_endpoint"))
+                .unwrap())
+        }
+        "wc/v3/products/59" => {
+            ok(records("shop/products.json").iter().find(|p| p["id"] == 59).unwrap())
+        }
+        "wc/v3/products/59/variations" => {
+            assert_eq!(query["include"], "60");
+            list(&[serde_json::from_str(&super::fixtures::response("variation_single")).unwrap()])
+        }
+        "wc/v3/products/61" => refusal(404, "err_404_product"),
+        other => panic!("{other}"),
+    })
+    .await;
+    let ids = ["60".to_owned(), "61".to_owned()];
+    let found = shop.open().by_ids(&shop.stream(Entity::Products), &ids).await.unwrap();
+    assert_eq!(found.records.len(), 1);
+    assert_eq!(found.records[0].remote_type, "variation");
+    assert_eq!(found.gone, ["61"]);
+}
+
+#[tokio::test]
+async fn a_customer_by_id_is_gone_when_wordpress_says_so() {
+    let shop = FakeShop::start(|path, query| match path {
+        "wc/v3/customers" => {
+            assert_eq!(query["role"], "all");
+            list(&[])
+        }
+        _ => refusal(404, "err_404_customer"),
+    })
+    .await;
+    let ids = ["9".to_owned()];
+    let found = shop.open().by_ids(&shop.stream(Entity::Customers), &ids).await.unwrap();
+    assert_eq!(found.gone, ["9"]);
+}
+
+#[tokio::test]
+async fn calls_are_signed_and_carry_no_secret() {
+    let shop = FakeShop::start(|_, _| list(&[])).await;
+    shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    let requests = shop.server.received_requests().await.unwrap();
+    for request in requests {
+        assert!(request.url.path().contains("/wp-json/"));
+        assert!(!request.headers.contains_key("authorization"));
+        let query = request.url.query().unwrap();
+        assert!(query.contains("oauth_signature=") && !query.contains("cs_secret"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn settings_reach_the_calls() {
+    let shop = FakeShop::start(|_, query| {
+        assert_eq!(query["dp"], "2");
+        list(&[])
+    })
+    .await
+    .with(json!({"dp": 2, "page_size": 20, "concurrency": 2, "overlap_seconds": 60}));
+    shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+    let opened = shop.open();
+    assert_eq!((opened.page_size(), opened.concurrency()), (20, 2));
+    assert_eq!(opened.overlap(), jiff::SignedDuration::from_mins(1));
+}
