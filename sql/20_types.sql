@@ -19,14 +19,17 @@ create type easysync.retry_result as (
 );
 comment on type easysync.retry_result is 'One sync queued by retry';
 
--- What, where; a detail with category and code; what to do. Texts hold no secret and no personal data.
+-- What, where; a detail with category and code; what to do, where something can be done. Texts hold no
+-- secret and no personal data.
 create function easysync_internal.raise_error(sqlstate_code text, message text, detail text, hint text)
     returns void
     language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-    raise exception using errcode = sqlstate_code, message = message,
-        detail = coalesce(detail, ''), hint = coalesce(hint, '');
+    if hint is null then
+        raise exception using errcode = sqlstate_code, message = message, detail = detail;
+    end if;
+    raise exception using errcode = sqlstate_code, message = message, detail = detail, hint = hint;
 end
 $$;
 

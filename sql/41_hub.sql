@@ -40,14 +40,16 @@ declare
 begin
     if not exists (select from pg_namespace where nspname = schema_name) then
         if not has_database_privilege(session_user, current_database(), 'create') then
-            perform easysync_internal.raise_error('42501', format('permission denied to create schema %I', schema_name), null,
+            perform easysync_internal.raise_error('42501', format('permission denied to create schema %I', schema_name),
+                'category: validation, code: insufficient_privilege',
                 format('GRANT CREATE ON DATABASE %I TO %I, or let the owner create the schema.', current_database(), session_user));
         end if;
         execute format('create schema %I authorization %I', schema_name, session_user);
         return;
     end if;
     if not has_schema_privilege(session_user, schema_name, 'create') then
-        perform easysync_internal.raise_error('42501', format('permission denied for schema %I', schema_name), null,
+        perform easysync_internal.raise_error('42501', format('permission denied for schema %I', schema_name),
+                'category: validation, code: insufficient_privilege',
             format('GRANT CREATE ON SCHEMA %I TO %I.', schema_name, session_user));
     end if;
     select c.relname into foreign_table
@@ -57,7 +59,8 @@ begin
     where not pg_has_role(session_user, c.relowner, 'usage')
     order by t.position limit 1;
     if found then
-        perform easysync_internal.raise_error('42501', format('must be owner of table %I.%I', schema_name, foreign_table), null,
+        perform easysync_internal.raise_error('42501', format('must be owner of table %I.%I', schema_name, foreign_table),
+            'category: validation, code: insufficient_privilege',
             'Call easysync.create_hub as the owner of the hub tables.');
     end if;
 end

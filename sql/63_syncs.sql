@@ -143,9 +143,13 @@ $$;
 create function easysync_internal.worker_cure(worker jsonb) returns text
     language sql immutable set search_path = pg_catalog, pg_temp
 as $$
-    select case when coalesce((worker ->> 'preloaded')::boolean, false)
-                then coalesce('The worker says: ' || (worker ->> 'message') || '.', 'It starts by itself; the server''s log says why if it doesn''t.')
-                else 'Add easysync to shared_preload_libraries and restart Postgres.' end
+    select case
+        when not coalesce((worker ->> 'preloaded')::boolean, false)
+            then 'Add easysync to shared_preload_libraries and restart Postgres.'
+        when worker ->> 'state' = 'version_mismatch'
+            then 'Library and scripts are of different versions: ALTER EXTENSION easysync UPDATE; or install the library that fits.'
+        when worker ->> 'state' = 'starting' then 'It is starting.'
+        else 'It is started by itself; the server''s log says why if it is not.' end
 $$;
 
 create function easysync.trigger(entity text, mode text default 'incremental', connection text default null, ids text[] default null,

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Tries sql/*.sql on a server without the library: a scratch cluster whose `easysync` extension is these
 # files with doubles.sql in the place of the library's functions. Needs Postgres 15, psql and python3.
-# As root the server runs as user postgres. Usage: tests/sql_only/run.sh [keep]
+# As root the server runs as $SERVER_USER (default postgres). Usage: tests/sql_only/run.sh [keep]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -9,7 +9,8 @@ bin=$(${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config} --bindir)
 share=$(${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config} --sharedir)
 lib=$(${PG_CONFIG:-/usr/lib/postgresql/15/bin/pg_config} --pkglibdir)
 work=$(mktemp -d)
-as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }
+server_user=${SERVER_USER:-postgres}
+as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid="$server_user" --regid="$server_user" --clear-groups "$@"; else "$@"; fi; }
 stop() { as_postgres "$work$bin/pg_ctl" -D "$work/data" -m immediate stop >/dev/null 2>&1 || true; [ "${1:-}" = keep ] || rm -rf "$work"; }
 trap 'stop' EXIT
 
@@ -17,7 +18,7 @@ trap 'stop' EXIT
 # be installed without touching the system.
 mkdir -p "$work$bin" "$work$share" "$work$lib"
 cp -r "$bin/." "$work$bin/"; cp -r "$share/." "$work$share/"; cp -r "$lib/." "$work$lib/"
-[ "$(id -u)" != 0 ] || chown -R postgres:postgres "$work"
+[ "$(id -u)" != 0 ] || chown -R "$server_user:" "$work"
 chmod 755 "$work"
 
 {
