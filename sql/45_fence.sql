@@ -179,6 +179,7 @@ declare
     was record;
     here record;
     accounts text;
+    others integer;
 begin
     perform easysync_internal.check_word('unfence_mode', mode, 'Modes');
     if pg_is_in_recovery() then
@@ -188,14 +189,18 @@ begin
     if was.state <> 'fenced' then
         return false;
     end if;
+    -- The fence is the database's, and so is lifting it; the names of others' accounts are theirs.
     select string_agg(format('%s (%s %s)', name, connector, coalesce(account, '?')), ', ' order by tenant_id, name)
-      into accounts from easysync_internal.connections;
+               filter (where tenant_id = any (easysync.allowed_tenants())),
+           count(*) filter (where tenant_id <> all (easysync.allowed_tenants()))
+      into accounts, others from easysync_internal.connections;
     if mode = 'copy' then
         perform easysync_internal.forget_accounts();
     end if;
     perform easysync_internal.accept_identity(mode, verify => mode = 'takeover');
     select * into here from easysync_internal.whereabouts();
-    raise notice 'accounts concerned: %', coalesce(accounts, 'none');
+    raise notice 'accounts concerned: %', concat_ws(', ', coalesce(accounts, case others when 0 then 'none' end),
+        case when others > 0 then format('%s of other tenants', others) end);
     raise notice 'identity accepted: system %, database %, instance %, timeline %, Postgres %',
         here.system_identifier, here.database_oid, here.instance, here.timeline, here.major;
     perform easysync_internal.audit(tenant, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here));

@@ -116,7 +116,7 @@ end
 $$;
 
 -- Says why a sync that is queued will not start: nobody is there to take it, or nobody may.
-create function easysync_internal.warn_if_idle(tenant text, queued_id bigint, connection_name text) returns void
+create function easysync_internal.warn_if_idle(tenant text, queued_id bigint, entity_name text, connection_name text) returns void
     language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -136,6 +136,12 @@ begin
     if known.status <> 'connected' then
         raise warning '"%" is %', known.name, known.status || coalesce(': ' || known.status_reason, '')
             using hint = coalesce(known.status_hint, format('SELECT easysync.enable(%L);', known.name));
+    elsif connection_name is null
+          and not exists (select from easysync_internal.streams as s
+                          join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
+                          where s.tenant_id = tenant and s.entity = entity_name and s.direction <> 'off' and c.status = 'connected') then
+        raise warning 'no connection that carries % works', entity_name
+            using hint = 'SELECT connection, reasons, cures FROM easysync.connection_health;';
     end if;
 end
 $$;
@@ -172,7 +178,7 @@ begin
     select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
     new_id := easysync_internal.queue_sync(tenant, entity, request.checked_mode, connection, request.checked_ids,
                                            request.checked_filters, idempotency_key);
-    perform easysync_internal.warn_if_idle(tenant, new_id, connection);
+    perform easysync_internal.warn_if_idle(tenant, new_id, entity, connection);
     return new_id;
 end
 $$;

@@ -49,7 +49,7 @@ declare
     new_id bigint := easysync_internal.queue_sync(tenant, entity_name, 'ids', connection_name, record_ids, null,
                                                   triggered_by => 'retry', failure_ids => failure_ids);
 begin
-    perform easysync_internal.warn_if_idle(tenant, new_id, connection_name);
+    perform easysync_internal.warn_if_idle(tenant, new_id, entity_name, connection_name);
     return new_id;
 end
 $$;

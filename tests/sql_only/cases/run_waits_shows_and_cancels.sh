@@ -65,3 +65,9 @@ has 'ERROR:  YS409: this database is fenced'
 # trigger queues all the same, and says so.
 psql -Xq -d test -c "select easysync.trigger('orders')" > "$work/run" 2>&1
 has 'WARNING:  sync 6 waits: this database is fenced'
+# A paused connection is said, named or not.
+q -c "select easysync.unfence('takeover')" -c "select easysync.disable('shop', 'year end')" >/dev/null 2>&1
+psql -Xq -d test -c "select easysync.trigger('orders', connection => 'shop')" > "$work/run" 2>&1
+has 'WARNING:  "shop" is disabled: year end'; has "SELECT easysync.enable('shop');"
+psql -Xq -d test -c "select easysync.trigger('orders')" > "$work/run" 2>&1
+has 'WARNING:  no connection that carries orders works'
