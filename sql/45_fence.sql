@@ -220,7 +220,7 @@ begin
     update easysync_internal.connections
     set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, sandbox = true, status = 'disabled',
         status_reason = 'a copy of another database: its credentials were erased',
-        status_hint = 'Give it credentials of its own with easysync.set_credentials.', changed_at = now();
+        status_hint = 'Give it credentials of its own with easysync.set_credentials, then easysync.enable.', changed_at = now();
     delete from easysync_internal.sync_queue;
     delete from easysync_internal.hub_changes;
     update easysync_internal.sync_runs
