@@ -11,6 +11,8 @@ const RECORDING_ENDS: i64 = 1_795_478_400;
 #[derive(Debug)]
 struct State {
     ahead: SignedDuration,
+    /// Nobody chose the time.
+    by_default: bool,
     frozen_at: Option<Timestamp>,
 }
 
@@ -23,9 +25,10 @@ impl SimClock {
     pub fn starting_at(start: Option<Timestamp>) -> Self {
         let real = Timestamp::now();
         let floor = Timestamp::from_second(RECORDING_ENDS).unwrap_or(real);
+        let by_default = start.is_none();
         let start = start.unwrap_or_else(|| real.max(floor));
         let ahead = start.duration_since(real);
-        SimClock(Arc::new(Mutex::new(State { ahead, frozen_at: None })))
+        SimClock(Arc::new(Mutex::new(State { ahead, by_default, frozen_at: None })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -38,9 +41,16 @@ impl SimClock {
         state.frozen_at.unwrap_or_else(|| clamped(Timestamp::now(), state.ahead))
     }
 
+    /// True while nobody chose the time: it is ahead of the real one only because of what was
+    /// recorded, not to simulate a machine whose clock is wrong.
+    pub fn is_default(&self) -> bool {
+        self.state().by_default
+    }
+
     /// Jumps to `now`; a frozen clock stays frozen there.
     pub fn set(&self, now: Timestamp) {
         let mut state = self.state();
+        state.by_default = false;
         state.ahead = now.duration_since(Timestamp::now());
         if state.frozen_at.is_some() {
             state.frozen_at = Some(now);

@@ -10,6 +10,9 @@
 //!
 //! Tests in Rust use [`start`]; everything else runs the binary. `README.md` has the control API.
 
+// Blank records are long `json!` literals.
+#![recursion_limit = "512"]
+
 pub mod calls;
 pub mod clock;
 pub mod control;

@@ -111,12 +111,12 @@ fn body_of(mut pieces: Vec<Bytes>, sending: &Sending, cutter: &Cutter) -> Outgoi
         breaks: broken.then(|| cutter.clone()),
         pause: sending.drip.map(|(_, pause)| pause),
         sleeping: None,
-        exact: (sending.content_length && !broken || length == 0 && !broken).then_some(length),
+        exact: (!broken && (sending.content_length || length == 0)).then_some(length),
         flushed: false,
     }
 }
 
-fn cut(pieces: &mut Vec<Bytes>, limit: usize) {
+fn cut(pieces: &mut [Bytes], limit: usize) {
     let mut left = limit;
     for piece in pieces.iter_mut() {
         piece.truncate(left);
