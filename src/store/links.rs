@@ -119,7 +119,7 @@ const UPDATE: &str = "update easysync_ledger.links as l
    set hub_id = u.hub_id, hash = u.hash, refs_pending = u.refs_pending, raw = u.raw,
        remote_type = u.remote_type, agreed_at = pg_catalog.now(),
        deleted_at = case when u.deleted then coalesce(l.deleted_at, pg_catalog.now()) end
-  from pg_catalog.unnest($4::text[], $5::bigint[], $6::bytea[], $7::text[], $8::text[], $9::text[],
+  from unnest($4::text[], $5::bigint[], $6::bytea[], $7::text[], $8::text[], $9::text[],
                          $10::text[])
        as u0 (remote_id, hub_id, hash, pending, raw, remote_type, gone)
  cross join lateral (select u0.remote_id, u0.hub_id, u0.hash, u0.pending = 't' as refs_pending,

@@ -11,7 +11,7 @@ const INSERT: &str = "insert into easysync_internal.sync_log
         duration_ms, error_category, error_code, error_message, error_hint)
 select $1, u.level, u.sync_id, u.connection, u.entity, u.record_id, u.operation, u.result,
        u.message, u.duration_ms, u.error_category, u.error_code, u.error_message, u.error_hint
-  from pg_catalog.unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+  from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[],
                          $13::text[], $14::text[])
        as u (level, sync_id, connection, entity, record_id, operation, result, message,

@@ -158,7 +158,7 @@ impl Target<'_> {
         let parameters: Vec<String> =
             (1..=names.len()).map(|number| format!("${number}::text[]")).collect();
         let sql = format!(
-            "insert into {} ({names}) select {} from pg_catalog.unnest({}) as u ({names})",
+            "insert into {} ({names}) select {} from unnest({}) as u ({names})",
             self.relation.qualified(),
             selected.join(", "),
             parameters.join(", "),
@@ -219,7 +219,7 @@ impl Target<'_> {
         let parameters: Vec<String> =
             (0..columns.len()).map(|number| format!("${}::text[]", number + 4)).collect();
         format!(
-            "update {} as t set {} from pg_catalog.unnest($2::bigint[], {}) as u (id, {})
+            "update {} as t set {} from unnest($2::bigint[], {}) as u (id, {})
               where t.tenant_id = $1 and t.id = u.id and $3::text is not null returning t.id",
             self.relation.qualified(),
             sets.join(", "),

@@ -3,6 +3,7 @@
 use crate::error::{DbError, DbResult};
 use crate::store::spi::{self, Arg};
 use crate::store::steps::stream_args;
+use engine::model::Presence;
 use engine::store::{Counts, Cursor, PageWrite, Stream};
 use serde_json::json;
 
@@ -49,7 +50,10 @@ pub fn write(page: &PageWrite, counts: &Counts) -> DbResult<()> {
 
 /// Lines and variations that came with the page's records.
 fn along(page: &PageWrite) -> serde_json::Value {
-    let own = page.records.iter().filter(|r| r.entity == page.stream.entity);
+    let own = page
+        .records
+        .iter()
+        .filter(|r| r.entity == page.stream.entity && r.presence == Presence::Live);
     let (mut lines, mut variations) = (0, 0);
     for record in own {
         lines += record.lines.len();

@@ -88,7 +88,9 @@ impl Shop {
                 Ok(mapped) => {
                     self.remember(parent_of_refunds(&mapped.order).into_iter());
                     // Of several orders of one guest the newest says best who that is.
-                    guests.extend(mapped.guest.map(|guest| (guest.remote_id.clone(), guest)));
+                    // One who ordered nothing that is stored is nobody here.
+                    let guest = mapped.guest.filter(|_| mapped.order.presence == Presence::Live);
+                    guests.extend(guest.map(|guest| (guest.remote_id.clone(), guest)));
                     orders.push(mapped.order);
                 }
             }
