@@ -53,14 +53,19 @@ pub fn compile(shape: &Shape, rules: &[Rule]) -> Result<Program, Vec<Problem>> {
     if let Some(table) = shape.lines {
         missing(table.table(), &lines, "lines[].", rules, &mut problems);
     }
-    let lines = match shape.lines {
+    let mut lines = match shape.lines {
         Some(table) => line_programs(table, lines, &mut problems),
         None => vec![],
     };
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Program { header: table_program(shape.table, header, None), lines })
+    let mut header = table_program(shape.table, header, None);
+    for line in &mut lines {
+        line.slot = header.tree.slot(&[Step::Key(line.array.clone())], &mut header.slots);
+    }
+    header.tree.seal();
+    Ok(Program { header, lines })
 }
 
 fn parse<'r>(
@@ -338,7 +343,7 @@ fn line_programs(
                 default: p.default.clone(),
             })
             .collect();
-        LineProgram { program: table_program(table, copies, Some(&array)), array }
+        LineProgram { program: table_program(table, copies, Some(&array)), array, slot: 0 }
     };
     arrays.into_iter().map(program).collect()
 }

@@ -30,6 +30,8 @@ pub(super) struct TableProgram {
 #[derive(Debug)]
 pub(super) struct LineProgram {
     pub array: Box<str>,
+    /// Where the header's reading leaves the array.
+    pub slot: usize,
     pub program: TableProgram,
 }
 
@@ -69,7 +71,7 @@ pub(super) enum Fetch {
     Context(Box<str>, Vec<Step>),
 }
 
-/// Members that rules ask for, as a tree; sorted by name once it is complete.
+/// Members that rules ask for, as a tree; sorted once it is complete.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     slot: Option<usize>,
@@ -96,12 +98,15 @@ impl Node {
     }
 
     pub fn seal(&mut self) {
-        self.members.sort_by(|a, b| a.0.cmp(&b.0));
+        // By length first: most names of a record differ from those wanted in that already.
+        self.members.sort_by(|a, b| (a.0.len(), &a.0).cmp(&(b.0.len(), &b.0)));
         self.members.iter_mut().for_each(|(_, node)| node.seal());
     }
 
     fn member(&self, name: &str) -> Option<&Node> {
-        let found = self.members.binary_search_by(|(key, _)| key.as_ref().cmp(name));
+        let wanted = (name.len(), name);
+        let found =
+            self.members.binary_search_by(|(key, _)| (key.len(), key.as_ref()).cmp(&wanted));
         found.ok().map(|i| &self.members[i].1)
     }
 
@@ -229,14 +234,17 @@ impl Program {
     /// Maps one record; else every field that can't be what its column wants.
     pub fn run(&self, record: &RawValue, context: &Context<'_>) -> Result<Mapped, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let row = self.header.run(record, context, None, &mut errors);
+        let mut slots = vec![None; self.header.slots];
+        let row = self.header.run(record, context, None, &mut slots, &mut errors);
         let mut lines = Vec::new();
         for line in &self.lines {
-            let Some(array) = value::member(record.get(), &line.array) else { continue };
+            let Some(array) = slots[line.slot] else { continue };
+            let mut slots = vec![None; line.program.slots];
             for element in value::elements(array.get()) {
                 let number = lines.len() + 1;
                 let at = Some((line.array.as_ref(), number));
-                lines.push(line.program.run(element, context, at, &mut errors));
+                slots.fill(None);
+                lines.push(line.program.run(element, context, at, &mut slots, &mut errors));
             }
         }
         if errors.is_empty() { Ok(Mapped { row, lines }) } else { Err(errors) }
@@ -247,16 +255,17 @@ impl Program {
 type At<'a> = Option<(&'a str, usize)>;
 
 impl TableProgram {
-    fn run(
+    /// `slots` are empty, and hold what was read afterwards.
+    fn run<'a>(
         &self,
-        record: &RawValue,
-        context: &Context<'_>,
+        record: &'a RawValue,
+        context: &Context<'a>,
         at: At<'_>,
+        slots: &mut [Option<&'a RawValue>],
         errors: &mut Vec<FieldError>,
     ) -> Row {
-        let mut slots = vec![None; self.slots];
-        self.tree.fill(record, &mut slots);
-        let scope = Scope { slots: &slots, context, at };
+        self.tree.fill(record, slots);
+        let scope = Scope { slots, context, at };
         let columns = self.table.table().columns;
         let mut cells = vec![Cell::Unset; columns.len()];
         for op in &self.ops {

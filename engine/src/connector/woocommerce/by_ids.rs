@@ -1,15 +1,13 @@
 //! Records asked for by id. A record is gone only when it was asked for on its own and the shop
 //! said so: lists leave out what a plugin or a status hides.
 
-use super::client;
 use super::entities::Head;
 use super::errors;
 use super::lists;
-use super::pages::customers;
+use super::pages::{Element, customers, elements};
 use super::shop::{Shop, comma};
 use crate::connector::{ById, Page, Pass};
 use crate::error::Result;
-use crate::mapping::split_page;
 use crate::model::Entity;
 use crate::store::{Filters, Stream};
 use serde_json::value::RawValue;
@@ -85,17 +83,14 @@ impl Shop {
         page.served_at = answer.served_at();
         let (body, note) = answer.body()?;
         page.notes.extend(note);
-        let raws = split_page(body).map_err(|_| client::not_a_list(stream.entity.as_str()))?;
+        let mut found = elements(body, stream.entity.as_str())?;
         // A shop that ignores `include` would show others.
-        let raws: Vec<&RawValue> = raws
-            .into_iter()
-            .filter(|raw| Head::of(raw).id().is_some_and(|id| ids.contains(&id)))
-            .collect();
-        self.take(stream, &raws, page).await?;
-        Ok(raws.iter().filter_map(|raw| Head::of(raw).id()).collect())
+        found.retain(|element| element.head.id().is_some_and(|id| ids.contains(&id)));
+        self.take(stream, &found, page).await?;
+        Ok(found.iter().filter_map(|element| element.head.id()).collect())
     }
 
-    async fn take(&self, stream: &Stream, raws: &[&RawValue], page: &mut Page) -> Result<()> {
+    async fn take(&self, stream: &Stream, raws: &[Element<'_>], page: &mut Page) -> Result<()> {
         let programs = self.programs(stream)?;
         let pass = Shop::all(stream.entity);
         match stream.entity {
@@ -135,7 +130,7 @@ impl Shop {
             let head = Head::of(raw);
             match head.parent_id().filter(|_| head.is_variation()) {
                 Some(parent) => variations.entry(parent).or_default().push(id),
-                None => self.take(stream, &[raw], page).await?,
+                None => self.take(stream, &[Element { raw, head }], page).await?,
             }
         }
         for (parent, ids) in variations {

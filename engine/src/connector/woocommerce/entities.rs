@@ -27,8 +27,6 @@ pub struct Head<'a> {
     #[serde(borrow)]
     number: Option<&'a RawValue>,
     #[serde(borrow)]
-    sku: Option<&'a RawValue>,
-    #[serde(borrow)]
     customer_id: Option<&'a RawValue>,
     #[serde(borrow)]
     billing: Option<&'a RawValue>,
@@ -55,14 +53,6 @@ impl<'a> Head<'a> {
         number(self.parent_id)
     }
 
-    pub fn status(&self) -> Option<String> {
-        text(self.status)
-    }
-
-    pub fn sku(&self) -> Option<String> {
-        text(self.sku)
-    }
-
     pub fn is_variation(&self) -> bool {
         self.kind.is_some_and(|kind| kind.get() == "\"variation\"")
     }
@@ -72,8 +62,16 @@ impl<'a> Head<'a> {
         ids(self.variations)
     }
 
+    /// In the trash, or in the ordinary lists.
+    pub fn presence(&self) -> Presence {
+        match self.status {
+            Some(status) if status.get() == "\"trash\"" => Presence::Trashed,
+            _ => Presence::Live,
+        }
+    }
+
     pub fn is_draft(&self) -> bool {
-        self.status().is_some_and(|status| DRAFTS.contains(&status.as_str()))
+        self.status.is_some_and(|status| DRAFTS.contains(&status.get().trim_matches('"')))
     }
 
     /// UTC, without a suffix, as WooCommerce writes it.
@@ -136,11 +134,20 @@ pub fn order(
     raw: &RawValue,
     presence: Presence,
 ) -> Result<MappedOrder, Box<RecordFailure>> {
-    let head = Head::of(raw);
+    order_with(programs, raw, &Head::of(raw), presence)
+}
+
+/// [`order`] whose head was read already.
+pub fn order_with(
+    programs: &Programs,
+    raw: &RawValue,
+    head: &Head<'_>,
+    presence: Presence,
+) -> Result<MappedOrder, Box<RecordFailure>> {
     let guest_id = head.guest();
     let texts: Vec<(&str, &str)> = guest_id.iter().map(|id| ("guest", id.as_str())).collect();
     let context = Context { texts: &texts, records: &[] };
-    let fail = |errors| failure(Entity::Orders, "order", &head, raw, errors);
+    let fail = |errors| failure(Entity::Orders, "order", head, raw, errors);
     let mapped = programs.main.run(raw, &context).map_err(fail)?;
     let guest = match (&guest_id, &programs.along) {
         (Some(id), Some(program)) => {

@@ -19,6 +19,18 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// One element of a list: its JSON, and what decides how it is read.
+pub struct Element<'a> {
+    pub raw: &'a RawValue,
+    pub head: Head<'a>,
+}
+
+/// The elements of a body that is a list.
+pub fn elements<'a>(body: &'a str, what: &str) -> Result<Vec<Element<'a>>> {
+    let raws = split_page(body).map_err(|_| client::not_a_list(what))?;
+    Ok(raws.into_iter().map(|raw| Element { raw, head: Head::of(raw) }).collect())
+}
+
 impl Shop {
     pub async fn page(
         &self,
@@ -35,7 +47,7 @@ impl Shop {
         let mut page = Page::default();
         for answer in &answers {
             let (body, note) = answer.body()?;
-            let raws = split_page(body).map_err(|_| client::not_a_list(entity.as_str()))?;
+            let raws = elements(body, entity.as_str())?;
             page.begin(answer, &raws, note);
             if pass.ids_only {
                 continue;
@@ -62,27 +74,28 @@ impl Shop {
         &self,
         programs: &Programs,
         pass: &Pass,
-        raws: &[&RawValue],
+        raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<()> {
         let settled = self.settled(raws, page).await?;
         let mut guests: BTreeMap<String, Record> = BTreeMap::new();
         let mut orders = Vec::with_capacity(raws.len());
-        for raw in raws {
-            let again = Head::of(raw).id().and_then(|id| settled.get(&id));
-            let raw = match again {
-                None => *raw,
+        for Element { raw, head } in raws {
+            // An order that was read again comes with a head of its own.
+            let again = match head.id().and_then(|id| settled.get(&id)) {
+                None => None,
                 Some(None) => continue,
-                Some(Some(text)) => match serde_json::from_str(text) {
-                    Ok(raw) => raw,
-                    Err(_) => *raw,
-                },
+                Some(Some(text)) => serde_json::from_str::<&RawValue>(text).ok(),
             };
-            if Head::of(raw).is_draft() {
+            let (raw, head) = match again {
+                None => (*raw, head),
+                Some(raw) => (raw, &Head::of(raw)),
+            };
+            if head.is_draft() {
                 page.skipped += 1;
                 continue;
             }
-            match entities::order(programs, raw, presence(raw)) {
+            match entities::order_with(programs, raw, head, head.presence()) {
                 Err(failure) => page.failures.push(*failure),
                 Ok(mapped) if !lists::matches(&mapped.order, &pass.filters) => page.skipped += 1,
                 Ok(mapped) => {
@@ -104,14 +117,14 @@ impl Shop {
     /// those that didn't, which are failures of the page already.
     async fn settled(
         &self,
-        raws: &[&RawValue],
+        raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<BTreeMap<i64, Option<Arc<str>>>> {
         let suspects: BTreeMap<i64, Arc<str>> = raws
             .iter()
-            .filter(|raw| settle::is_suspect(raw, page.served_at))
-            .filter(|raw| !Head::of(raw).is_draft() && presence(raw) == Presence::Live)
-            .filter_map(|raw| Some((Head::of(raw).id()?, Arc::from(raw.get()))))
+            .filter(|e| settle::is_suspect(e.raw, &e.head, page.served_at))
+            .filter(|e| !e.head.is_draft() && e.head.presence() == Presence::Live)
+            .filter_map(|e| Some((e.head.id()?, Arc::from(e.raw.get()))))
             .collect();
         if suspects.is_empty() {
             return Ok(BTreeMap::new());
@@ -133,7 +146,7 @@ impl Shop {
         &self,
         programs: &Programs,
         pass: &Pass,
-        raws: &[&RawValue],
+        raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<()> {
         let currency = self.currency().await?.unwrap_or_default();
@@ -141,8 +154,7 @@ impl Shop {
         let mut filters = pass.filters.clone();
         filters.kind = filters.kind.filter(|_| !only_variations);
         let mut mapped = Vec::with_capacity(raws.len());
-        for raw in raws {
-            let head = Head::of(raw);
+        for Element { raw, head } in raws {
             if head.is_draft() {
                 page.skipped += 1;
                 continue;
@@ -154,7 +166,7 @@ impl Shop {
                 self.variation_by_id(programs, parent, &[id], currency, page).await?;
                 continue;
             }
-            match entities::product(programs, raw, currency, presence(raw)) {
+            match entities::product(programs, raw, currency, head.presence()) {
                 Err(failure) => page.failures.push(*failure),
                 Ok(product) if !lists::matches(&product, &filters) => page.skipped += 1,
                 Ok(product) => mapped.push((*raw, product)),
@@ -206,9 +218,9 @@ impl Shop {
             page.calls += answer.calls();
             let (body, note) = answer.body()?;
             page.notes.extend(note);
-            let raws = split_page(body).map_err(|_| client::not_a_list("variations"))?;
-            for raw in &raws {
-                match entities::variation(programs, raw, parent, currency, presence(raw)) {
+            let raws = elements(body, "variations")?;
+            for Element { raw, head } in &raws {
+                match entities::variation(programs, raw, parent, currency, head.presence()) {
                     Ok(record) => page.records.push(record),
                     Err(failure) => page.failures.push(*failure),
                 }
@@ -240,13 +252,12 @@ impl Shop {
         &self,
         programs: &Programs,
         pass: &Pass,
-        raws: &[&RawValue],
+        raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<()> {
-        let ids: BTreeSet<i64> = raws.iter().filter_map(|raw| Head::of(raw).parent_id()).collect();
+        let ids: BTreeSet<i64> = raws.iter().filter_map(|e| e.head.parent_id()).collect();
         let parents = self.parents(&ids, &mut page.calls).await?;
-        for raw in raws {
-            let head = Head::of(raw);
+        for Element { raw, head } in raws {
             let parent = head.parent_id().and_then(|id| parents.get(&id));
             match (parent, head.parent_id()) {
                 // The hub follows the order into the trash; its refunds stay as they are.
@@ -272,7 +283,7 @@ impl Shop {
         &self,
         programs: &Programs,
         pass: &Pass,
-        raws: &[&RawValue],
+        raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<()> {
         #[derive(Deserialize)]
@@ -282,9 +293,9 @@ impl Shop {
             #[serde(borrow, default)]
             refunds: Vec<&'o RawValue>,
         }
-        for raw in raws {
+        for Element { raw, head } in raws {
             let Ok(order) = serde_json::from_str::<Order<'_>>(raw.get()) else { continue };
-            let Some(id) = Head::of(raw).id().filter(|_| !order.refunds.is_empty()) else {
+            let Some(id) = head.id().filter(|_| !order.refunds.is_empty()) else {
                 continue;
             };
             let mut query = lists::shape(Entity::Refunds, self.settings.dp);
@@ -292,7 +303,7 @@ impl Shop {
             let answer = self.api.get(&format!("wc/v3/orders/{id}/refunds"), &query).await?;
             page.calls += answer.calls();
             let (body, _) = answer.body()?;
-            for raw in split_page(body).map_err(|_| client::not_a_list("refunds"))? {
+            for Element { raw, .. } in elements(body, "refunds")? {
                 let of = RefundOf { order: Some(id), currency: order.currency.as_deref() };
                 page.refund(programs, pass, raw, of);
             }
@@ -301,8 +312,8 @@ impl Shop {
     }
 }
 
-pub fn customers(programs: &Programs, pass: &Pass, raws: &[&RawValue], page: &mut Page) {
-    for raw in raws {
+pub fn customers(programs: &Programs, pass: &Pass, raws: &[Element<'_>], page: &mut Page) {
+    for Element { raw, .. } in raws {
         match entities::customer(programs, raw) {
             Err(failure) => page.failures.push(*failure),
             Ok(record) if !lists::matches(&record, &pass.filters) => page.skipped += 1,
@@ -312,12 +323,12 @@ pub fn customers(programs: &Programs, pass: &Pass, raws: &[&RawValue], page: &mu
 }
 
 impl Page {
-    fn begin(&mut self, answer: &Answer, raws: &[&RawValue], note: Option<String>) {
+    fn begin(&mut self, answer: &Answer, raws: &[Element<'_>], note: Option<String>) {
         self.calls += answer.calls();
         self.total = self.total.or_else(|| answer.total());
         self.served_at = earlier(self.served_at, answer.served_at());
         self.len += raws.len();
-        self.ids.extend(raws.iter().filter_map(|raw| Head::of(raw).id()));
+        self.ids.extend(raws.iter().filter_map(|e| e.head.id()));
         self.notes.extend(note);
     }
 
@@ -342,13 +353,6 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-pub fn presence(raw: &RawValue) -> Presence {
-    match Head::of(raw).status().as_deref() {
-        Some("trash") => Presence::Trashed,
-        _ => Presence::Live,
     }
 }
 

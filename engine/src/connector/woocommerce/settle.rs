@@ -25,8 +25,8 @@ const ROUNDS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(1500);
 
 /// Might this order be half-written?
-pub fn is_suspect(raw: &RawValue, now: Option<Timestamp>) -> bool {
-    let young = match (Head::of(raw).modified(), now) {
+pub fn is_suspect(raw: &RawValue, head: &Head<'_>, now: Option<Timestamp>) -> bool {
+    let young = match (head.modified(), now) {
         (Some(modified), Some(now)) => now.duration_since(modified) < YOUNG,
         _ => true,
     };
