@@ -5,7 +5,8 @@ pub mod woocommerce;
 
 use crate::error::{Error, Result};
 use crate::http::HttpContext;
-use crate::model::{Entity, Mode, Record, RecordFailure};
+use crate::mapping::{Problem, Rule};
+use crate::model::{Direction, Entity, Mode, Record, RecordFailure};
 use crate::store::{Connection, Filters, Stream};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -158,6 +159,42 @@ pub type Open =
 pub fn build(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Arc<dyn Connector>> {
     match connection.connector.as_str() {
         "woocommerce" => Ok(Arc::new(woocommerce::WooCommerce::open(connection, http)?)),
+        other => Err(unknown(other)),
+    }
+}
+
+/// The mapping rules in force on an entity under an account's changes (as `set_mapping` takes them;
+/// None: the defaults). The error lists every problem, as `validate_mapping` shows them.
+pub fn mapping_rules(
+    connector: &str,
+    entity: Entity,
+    direction: Direction,
+    changes: Option<&Value>,
+) -> Result<Vec<Rule>, Vec<Problem>> {
+    match (connector, direction) {
+        ("woocommerce", Direction::Pull) => {
+            woocommerce::defaults::programs(entity, changes)?;
+            woocommerce::defaults::in_force(entity, changes)
+        }
+        _ => Err(vec![Problem::error(
+            "no_mapping",
+            format!("{connector} has no mapping to {} {entity}", direction.as_str()),
+            "SELECT connection, entity, direction FROM easysync.streams;",
+        )]),
+    }
+}
+
+/// What the rules make of a record's JSON, as JSON: nothing is stored. `currency` is the shop's, or
+/// the order's, for records that don't name one.
+pub fn preview_mapping(
+    connector: &str,
+    entity: Entity,
+    changes: Option<&Value>,
+    sample: &str,
+    currency: Option<&str>,
+) -> Result<String> {
+    match connector {
+        "woocommerce" => woocommerce::preview(entity, changes, sample, currency),
         other => Err(unknown(other)),
     }
 }

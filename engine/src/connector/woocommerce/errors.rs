@@ -6,13 +6,37 @@ use crate::error::{Category, Error};
 use crate::http::Response;
 use crate::mask;
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
-/// A refusal as WordPress writes it. `data` isn't read: its form differs, and the status says it.
+/// A refusal as WordPress writes it.
 #[derive(Debug, Deserialize)]
-pub struct Refusal {
-    pub code: String,
+struct Refusal<'a> {
+    code: String,
     #[serde(default)]
-    pub message: String,
+    message: String,
+    /// Mostly an object with the status; a bare number for refunds.
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+impl Refusal<'_> {
+    /// The message, and for a wrong parameter what would be right.
+    fn said(&self) -> String {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Data {
+            params: BTreeMap<String, String>,
+        }
+        let data: Data =
+            self.data.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let mut said = self.message.trim().trim_end_matches('.').to_owned();
+        for text in data.params.values() {
+            said.push_str(": ");
+            said.push_str(text.trim_end_matches('.'));
+        }
+        mask::text(&said)
+    }
 }
 
 /// None where the answer is a success.
@@ -21,7 +45,7 @@ pub fn of(response: &Response, secure: bool) -> Option<Error> {
     if response.status.is_success() {
         return None;
     }
-    let refusal: Option<Refusal> = response.json().ok().map(|json| json.value);
+    let refusal: Option<Refusal<'_>> = response.json().ok().map(|json| json.value);
     let error = match &refusal {
         Some(refusal) => told(status, refusal, &response.host, secure),
         None => untold(status, response),
@@ -47,9 +71,9 @@ pub fn is_overload(error: &Error) -> bool {
         || error.code == "too_large"
 }
 
-fn told(status: u16, refusal: &Refusal, host: &str, secure: bool) -> Error {
+fn told(status: u16, refusal: &Refusal<'_>, host: &str, secure: bool) -> Error {
     let code = refusal.code.as_str();
-    let said = mask::text(refusal.message.trim());
+    let said = refusal.said();
     let new = |category, message: String| Error::new(category, code, message);
     match (status, code) {
         (401, "woocommerce_rest_authentication_error") => {

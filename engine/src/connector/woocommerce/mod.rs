@@ -23,12 +23,15 @@ mod tests;
 pub use settings::{schema, validate};
 
 use super::{Account, ById, Check, Connector, Page, Pass};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::HttpContext;
-use crate::model::{Entity, Mode};
+use crate::mapping::Mapped;
+use crate::model::{Entity, Mode, Presence, Record};
 use crate::store::{Connection, Filters, Stream};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use shop::Shop;
 use std::sync::Arc;
 
@@ -43,6 +46,31 @@ impl WooCommerce {
     pub fn open(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Self> {
         Ok(WooCommerce { shop: Shop::open(connection, http)?, http: Arc::clone(http) })
     }
+}
+
+/// What the rules make of one record's JSON, as JSON.
+pub fn preview(
+    entity: Entity,
+    changes: Option<&Value>,
+    sample: &str,
+    currency: Option<&str>,
+) -> Result<String> {
+    let programs =
+        defaults::programs(entity, changes).map_err(|problems| defaults::rules_error(&problems))?;
+    let raw: &RawValue = serde_json::from_str(sample)
+        .map_err(|_| Error::argument("the sample is no JSON", "Give one record as an object."))?;
+    let live = Presence::Live;
+    let mapped = match entity {
+        Entity::Orders => entities::order(&programs, raw, live).map(|mapped| mapped.order),
+        Entity::Products => entities::product(&programs, raw, currency.unwrap_or_default(), live),
+        Entity::Refunds => {
+            let of = entities::RefundOf { order: None, currency };
+            entities::refund(&programs, raw, of, live)
+        }
+        _ => entities::customer(&programs, raw),
+    };
+    let Record { row, lines, .. } = mapped.map_err(|failure| failure.error)?;
+    Ok(crate::mapping::mapped_json(&Mapped { row, lines }))
 }
 
 #[async_trait]

@@ -210,6 +210,55 @@ fn what_is_no_order_at_all_fails_without_an_id() {
     }
 }
 
+#[test]
+fn the_defaults_of_every_entity_compile_and_are_told_with_their_origin() {
+    use crate::connector::mapping_rules;
+    use crate::mapping::Origin;
+    use crate::model::Direction::{Pull, Push};
+    for entity in [Entity::Customers, Entity::Products, Entity::Orders, Entity::Refunds] {
+        let rules = mapping_rules("woocommerce", entity, Pull, None).unwrap();
+        assert!(rules.iter().all(|rule| rule.origin == Origin::Default));
+    }
+    assert!(mapping_rules("woocommerce", Entity::Orders, Push, None).is_err());
+    assert!(mapping_rules("woocommerce", Entity::Bills, Pull, None).is_err());
+}
+
+#[test]
+fn a_change_of_product_rules_counts_for_variations_too() {
+    let changes = serde_json::json!([
+        {"target": "attributes.hs_code", "source": "meta_data[key=_hs_code].value"},
+        {"target": "attributes.weight", "source": null}
+    ]);
+    let programs =
+        crate::connector::woocommerce::defaults::programs(Entity::Products, Some(&changes))
+            .unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&response("variation_single")).unwrap();
+    json["weight"] = "1.5".into();
+    json["meta_data"] = serde_json::json!([{"id": 1, "key": "_hs_code", "value": "6109"}]);
+    let (child, parent) = (raw(json.to_string()), raw(r#"{"id":59,"name":"Hoodie"}"#.into()));
+    let record = entities::variation(&programs, &child, &parent, "USD", Presence::Live).unwrap();
+    let attributes = text(&record.row, "attributes");
+    assert!(attributes.contains("\"hs_code\":\"6109\"") && !attributes.contains("weight"));
+}
+
+#[test]
+fn a_preview_shows_what_rules_make_of_a_record() {
+    let changes = serde_json::json!([{"target": "customer_note", "source": "billing.city"}]);
+    let shown = crate::connector::preview_mapping(
+        "woocommerce",
+        Entity::Orders,
+        Some(&changes),
+        &response("order_with_variation"),
+        None,
+    )
+    .unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let order: serde_json::Value = serde_json::from_str(&response("order_with_variation")).unwrap();
+    assert_eq!(shown["customer_note"], order["billing"]["city"]);
+    let lines = order["line_items"].as_array().unwrap().len();
+    assert_eq!(shown["lines"].as_array().unwrap().len(), lines);
+}
+
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

@@ -94,6 +94,12 @@ fn each_refused_key_has_its_own_cure() {
 }
 
 #[test]
+fn a_wrong_parameter_is_told_with_what_would_be_right() {
+    let message = refused(400, "err_400_bad_status").message;
+    assert!(message.contains("is not one of any, trash"), "{message}");
+}
+
+#[test]
 fn an_e_mail_in_a_refusal_is_masked() {
     let error = refused(400, "err_400_dup_customer_email");
     assert!(!error.message.contains("cust1@example.test"), "{}", error.message);

@@ -107,3 +107,28 @@ fn webhooks_may_be_said_to_be_off() {
     assert!(judged(&settings(false), None).is_ok());
     assert_eq!(judged(&settings(true), None).unwrap_err(), ["unknown setting \"webhooks\""]);
 }
+
+#[test]
+fn the_docs_tell_every_setting_and_every_transform() {
+    let page =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/connectors/woocommerce.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for key in schema()["properties"].as_object().unwrap().keys() {
+        assert!(page.contains(&format!("\n| `{key}` | ")), "{key}");
+    }
+    let cell = |text: &str| match text {
+        "" => String::new(),
+        text => format!("`{}`", text.replace('|', "\\|")),
+    };
+    for info in crate::mapping::CATALOGUE {
+        let line = format!(
+            "| `{}` | {} | {} | {} | {} |",
+            info.name,
+            cell(info.arguments),
+            info.description,
+            cell(info.example),
+            cell(info.result)
+        );
+        assert!(page.contains(&line), "{line}");
+    }
+}
