@@ -1,11 +1,11 @@
 //! Records asked for by id. A record is gone only when it was asked for on its own and the shop
 //! said so: lists leave out what a plugin or a status hides.
 
-use super::entities::Head;
+use super::entities::{self, Head};
 use super::errors;
 use super::lists;
 use super::pages::{Element, customers, elements};
-use super::shop::{Shop, comma};
+use super::shop::{Shop, TWICE, comma, read_list};
 use crate::connector::{ById, Page, Pass};
 use crate::error::Result;
 use crate::model::Entity;
@@ -64,12 +64,43 @@ impl Shop {
         }
     }
 
-    /// Those of the ids that the list shows; read into `page`.
+    /// Those of the ids that the list shows; read into `page`. Where one of them breaks the answer,
+    /// each is asked for on its own.
     async fn included(
         &self,
         stream: &Stream,
         ids: &[i64],
         status: &str,
+        page: &mut Page,
+    ) -> Result<BTreeSet<i64>> {
+        let mut found = BTreeSet::new();
+        match self.include(stream, ids, status, false, page).await {
+            Ok(all) => return Ok(all),
+            Err(error) if !errors::is_poison(&error) => return Err(error),
+            Err(_) => {}
+        }
+        for id in ids {
+            match self.include(stream, &[*id], status, false, page).await {
+                Ok(one) => found.extend(one),
+                Err(error) if errors::is_poison(&error) => {
+                    // If not even its id is to be had, it isn't the record's fault.
+                    if !self.include(stream, &[*id], status, true, page).await?.is_empty() {
+                        found.insert(*id);
+                        page.failures.push(entities::unshowable(stream.entity, *id, &error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn include(
+        &self,
+        stream: &Stream,
+        ids: &[i64],
+        status: &str,
+        ids_only: bool,
         page: &mut Page,
     ) -> Result<BTreeSet<i64>> {
         let mut query = lists::shape(stream.entity, self.settings.dp);
@@ -78,7 +109,11 @@ impl Shop {
         if matches!(stream.entity, Entity::Orders | Entity::Products) {
             query.push(("status", status.to_owned()));
         }
-        let answer = self.api.get(lists::path(stream.entity), &query).await?;
+        if ids_only {
+            query.push(("_fields", "id".to_owned()));
+        }
+        let api = self.api.with_retry(TWICE);
+        let answer = read_list(&api, lists::path(stream.entity), &query).await?;
         page.calls += answer.calls();
         page.served_at = answer.served_at();
         let (body, note) = answer.body()?;
@@ -86,7 +121,9 @@ impl Shop {
         let mut found = elements(body, stream.entity.as_str())?;
         // A shop that ignores `include` would show others.
         found.retain(|element| element.head.id().is_some_and(|id| ids.contains(&id)));
-        self.take(stream, &found, page).await?;
+        if !ids_only {
+            self.take(stream, &found, page).await?;
+        }
         Ok(found.iter().filter_map(|element| element.head.id()).collect())
     }
 

@@ -320,6 +320,19 @@ fn label(entity: Entity, row: &Row, remote_id: &str) -> String {
     }
 }
 
+/// A record that the shop can't show: PHP dies on it, or what comes is no JSON.
+pub fn unshowable(entity: Entity, id: i64, cause: &Error) -> RecordFailure {
+    let what = super::lists::remote_type(entity);
+    let error = Error::new(
+        Category::Validation,
+        "unreadable_record",
+        format!("{what} {id} can't be read: {}", cause.message),
+    )
+    .retryable(true)
+    .hint("Open it in the shop's admin pages: a plugin that fails on it is the usual cause.");
+    RecordFailure { entity, label: id.to_string(), remote_id: id.to_string(), error, raw: None }
+}
+
 /// The failure of one record; the others of its page land.
 fn failure(
     entity: Entity,

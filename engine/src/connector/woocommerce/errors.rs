@@ -64,11 +64,11 @@ pub fn is_no_route(error: &Error) -> bool {
     error.code == "rest_no_route"
 }
 
-/// The server gave up on the page, not on the shop: a smaller page may pass.
-pub fn is_overload(error: &Error) -> bool {
-    error.category == Category::Network && matches!(error.http_status, Some(500 | 502 | 504))
-        || error.code == "timeout"
-        || error.code == "too_large"
+/// One record may be to blame, or the length of the list: a shorter one may pass.
+pub fn is_poison(error: &Error) -> bool {
+    let server =
+        error.category == Category::Network && matches!(error.http_status, Some(500 | 502 | 504));
+    server || matches!(error.code.as_str(), "timeout" | "too_large" | "bad_json" | "bad_encoding")
 }
 
 fn told(status: u16, refusal: &Refusal<'_>, host: &str, secure: bool) -> Error {

@@ -6,7 +6,7 @@ use super::defaults::Programs;
 use super::entities::{self, Head, RefundOf};
 use super::lists;
 use super::settle;
-use super::shop::{Parent, Shop};
+use super::shop::{Parent, Part, Shop};
 use crate::connector::{Page, Pass};
 use crate::error::Result;
 use crate::mapping::split_page;
@@ -43,9 +43,19 @@ impl Shop {
         // Refunds of a shop without a list of all refunds are found through their orders.
         let by_order = stream.entity == Entity::Refunds && pass.remote_type == "order";
         let entity = if by_order { Entity::Orders } else { stream.entity };
-        let answers = self.window(entity, pass, offset, limit).await?;
+        let parts = self.window(entity, pass, offset, limit).await?;
         let mut page = Page::default();
-        for answer in &answers {
+        for part in &parts {
+            let answer = match part {
+                Part::Answer(answer) => answer,
+                Part::Poisoned { id, error } => {
+                    page.len += 1;
+                    page.ids.push(*id);
+                    page.calls += 1;
+                    page.failures.push(entities::unshowable(entity, *id, error));
+                    continue;
+                }
+            };
             let (body, note) = answer.body()?;
             let raws = elements(body, entity.as_str())?;
             page.begin(answer, &raws, note);

@@ -19,9 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
-/// Pages below this size are not split any more when the shop can't serve them.
-const SMALL_PAGE: u64 = 10;
-
 /// Orders whose currency is remembered, at the most.
 const REMEMBERED: usize = 100_000;
 
@@ -30,6 +27,17 @@ const REMEMBERED: usize = 100_000;
 pub struct Parent {
     pub currency: Option<String>,
     pub trashed: bool,
+}
+
+/// A part of a list that was asked for.
+#[derive(Debug)]
+pub enum Part {
+    Answer(Answer),
+    /// One record that the shop can't show in full.
+    Poisoned {
+        id: i64,
+        error: Error,
+    },
 }
 
 pub struct Shop {
@@ -119,32 +127,57 @@ impl Shop {
     }
 
     /// A stretch of a list. Where the shop can't serve that much at a time (PHP out of memory or
-    /// time), it is asked for in parts.
+    /// time), or one record breaks the whole answer, it is asked for in parts, down to the record
+    /// at fault.
     pub async fn window(
         &self,
         entity: Entity,
         pass: &Pass,
         offset: u64,
         limit: u64,
-    ) -> Result<Vec<Answer>> {
+    ) -> Result<Vec<Part>> {
         let mut todo = vec![(offset, limit)];
-        let mut answers = Vec::new();
-        while let Some((offset, limit)) = todo.pop() {
-            let query = lists::query(entity, pass, offset, limit, self.settings.dp);
-            let can_split = limit >= 2 * SMALL_PAGE;
-            // A page that can be made smaller isn't worth many tries.
-            let api = if can_split { self.api.with_retry(TWICE) } else { self.api.clone() };
-            match api.get(lists::path(entity), &query).await {
-                Ok(answer) => answers.push(answer),
-                Err(error) if can_split && errors::is_overload(&error) => {
-                    let half = limit / 2;
-                    todo.push((offset + half, limit - half));
-                    todo.push((offset, half));
+        let mut parts = Vec::new();
+        while let Some((at, size)) = todo.pop() {
+            // What can be asked for in parts isn't worth many tries; the first may be a hiccup.
+            let retry = if size < limit { RetryPolicy::NONE } else { TWICE };
+            let api = self.api.with_retry(retry);
+            let query = lists::query(entity, pass, at, size, self.settings.dp);
+            match read_list(&api, lists::path(entity), &query).await {
+                Ok(answer) => parts.push(Part::Answer(answer)),
+                Err(error) if !errors::is_poison(&error) => return Err(error),
+                Err(error) if size == 1 => {
+                    parts.extend(self.poisoned(entity, pass, at, error).await?);
                 }
-                Err(error) => return Err(error),
+                Err(_) => {
+                    let piece = size.div_ceil(4);
+                    let pieces: Vec<(u64, u64)> = (at..at + size)
+                        .step_by(piece as usize)
+                        .map(|from| (from, piece.min(at + size - from)))
+                        .collect();
+                    // The first of them comes off the end.
+                    todo.extend(pieces.into_iter().rev());
+                }
             }
         }
-        Ok(answers)
+        Ok(parts)
+    }
+
+    /// The id of a record that the shop can't show; if not even that is to be had, it isn't the
+    /// record's fault.
+    async fn poisoned(
+        &self,
+        entity: Entity,
+        pass: &Pass,
+        at: u64,
+        error: Error,
+    ) -> Result<Option<Part>> {
+        let pass = Pass { ids_only: true, ..pass.clone() };
+        let query = lists::query(entity, &pass, at, 1, self.settings.dp);
+        let answer = read_list(&self.api, lists::path(entity), &query).await?;
+        let list = answer.0.json::<Vec<&RawValue>>()?.value;
+        let id = list.first().and_then(|raw| Head::of(raw).id());
+        Ok(id.map(|id| Part::Poisoned { id, error }))
     }
 
     /// Currencies of orders, and whether they are in the trash. What isn't in the result is gone.
@@ -203,7 +236,15 @@ impl Shop {
     }
 }
 
-const TWICE: RetryPolicy = RetryPolicy {
+/// An answer that is a list for certain.
+pub async fn read_list(api: &Api, path: &str, query: &[(&'static str, String)]) -> Result<Answer> {
+    let answer = api.get(path, query).await?;
+    answer.0.json::<Vec<&RawValue>>()?;
+    Ok(answer)
+}
+
+/// For what is asked for otherwise when it fails: the first failure may be a hiccup.
+pub const TWICE: RetryPolicy = RetryPolicy {
     attempts: 2,
     base: std::time::Duration::from_secs(1),
     cap: std::time::Duration::from_secs(20),

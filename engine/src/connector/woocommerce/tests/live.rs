@@ -468,3 +468,62 @@ async fn settings_reach_the_calls() {
     assert_eq!((opened.page_size(), opened.concurrency()), (20, 2));
     assert_eq!(opened.overlap(), jiff::SignedDuration::from_mins(1));
 }
+
+/// A shop of a hundred orders; `answer` may spoil what a request for `ids` would show.
+async fn hundred(spoil: impl Fn(&[i64]) -> Option<ResponseTemplate> + Send + 'static) -> FakeShop {
+    FakeShop::start(move |_, query| {
+        let number = |name: &str| query[name].parse::<usize>().unwrap();
+        let ids: Vec<i64> = match query.get("include") {
+            Some(list) => list.split(',').map(|id| id.parse().unwrap()).collect(),
+            None => (1..=100).skip(number("offset")).take(number("per_page")).collect(),
+        };
+        if query.contains_key("_fields") {
+            return list(&ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>());
+        }
+        spoil(&ids)
+            .unwrap_or_else(|| list(&ids.iter().map(|id| order(*id, LONG_AGO)).collect::<Vec<_>>()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn one_order_that_kills_php_or_breaks_the_json_fails_alone() {
+    let fatal = || {
+        let page = read("responses/fault_fatal.txt");
+        ResponseTemplate::new(500).set_body_raw(page, "text/html")
+    };
+    let broken = || {
+        ResponseTemplate::new(200).set_body_raw("[{\"id\": 1, \"total\": \"}]", "application/json")
+    };
+    for spoilt in [1, 50, 100] {
+        for kind in [true, false] {
+            let shop = hundred(move |ids| {
+                ids.contains(&spoilt).then(|| if kind { fatal() } else { broken() })
+            })
+            .await;
+            let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
+            assert_eq!(page.ids, (1..=100).collect::<Vec<i64>>());
+            assert_eq!(page.records.iter().filter(|r| r.remote_type == "order").count(), 99);
+            let failed: Vec<&str> = page.failures.iter().map(|f| f.remote_id.as_str()).collect();
+            assert_eq!(failed, [spoilt.to_string()]);
+            let ids = ["7".to_owned(), spoilt.to_string()];
+            let again = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap();
+            assert_eq!(again.failures.len(), 1, "and again when it is tried by its id");
+            assert!(again.records.iter().any(|r| r.remote_id == "7") && again.gone.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_is_down_is_no_matter_of_records() {
+    let shop = FakeShop::start(|_, _| {
+        let page = read("responses/fault_db.txt");
+        ResponseTemplate::new(500).set_body_raw(page, "text/html")
+    })
+    .await;
+    let error = shop.first_page(Entity::Orders, Filters::default()).await.unwrap_err();
+    assert_eq!(error.category, crate::Category::Network);
+    let ids = ["7".to_owned()];
+    let by_id = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap_err();
+    assert_eq!(by_id.category, crate::Category::Network);
+}

@@ -110,7 +110,7 @@ fn faults_of_php_are_the_networks_and_pass() {
     for file in ["fault_db", "fault_fatal", "fault_fatal_late", "fault_memory"] {
         let error = errors::of(&answer(500, read(&format!("responses/{file}.txt"))), true).unwrap();
         assert_eq!(error.category, Category::Network, "{file}");
-        assert!(error.retryable && errors::is_overload(&error), "{file}");
+        assert!(error.retryable && errors::is_poison(&error), "{file}");
         assert!(!error.message.contains('<'), "{file}: {}", error.message);
     }
 }
