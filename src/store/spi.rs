@@ -123,15 +123,26 @@ fn execute<R>(
                     plans.clear();
                 }
                 let types: Vec<pg_sys::PgOid> = args.iter().map(Arg::oid).collect();
-                let plan = client.prepare_mut(sql, &types)?.keep();
+                let plan = match is_query(sql) {
+                    true => client.prepare(sql, &types)?.keep(),
+                    false => client.prepare_mut(sql, &types)?.keep(),
+                };
                 plans.insert(sql.to_owned(), plan);
             }
             let plan = plans.get(sql).ok_or_else(|| DbError::new("XX000", "no plan"))?;
             let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
-            let table = client.update(plan, None, &datums)?;
-            read(table)
+            read(match is_query(sql) {
+                true => client.select(plan, None, &datums)?,
+                false => client.update(plan, None, &datums)?,
+            })
         })
     })
+}
+
+/// A query takes no transaction id (an idle look at the queue must not use one up); every other
+/// statement does, by pgrx's way, before it runs.
+fn is_query(sql: &str) -> bool {
+    sql.starts_with("select")
 }
 
 /// A column that must have a value.
