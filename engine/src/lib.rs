@@ -3,7 +3,8 @@
 //! whole sync runs the same in the worker, in a session and in a seeded simulation.
 //!
 //! The tree follows the data: [`connector`] fetches, [`mapping`] maps, [`pull`] paces and pages,
-//! [`store`] writes, [`runner`] takes runs from the queue and carries them out.
+//! [`posting`] decides what the books get, [`store`] writes, [`runner`] takes runs from the queue and
+//! carries them out.
 
 pub mod clock;
 pub mod connector;
@@ -12,6 +13,7 @@ pub mod http;
 pub mod mapping;
 pub mod mask;
 pub mod model;
+pub mod posting;
 pub mod pull;
 pub mod runner;
 pub mod store;

@@ -1,0 +1,7 @@
+//! The posting policy, held to a recorded shop and to cases made for each of its sentences.
+
+mod companies;
+mod deciding;
+mod recorded;
+mod settings;
+mod shop;
