@@ -172,7 +172,10 @@ fn times(entity: Entity, pass: &Pass) -> Query {
     if entity == Entity::Customers {
         return query;
     }
-    let after = pass.modified_after.max(pass.filters.modified_since);
+    // The shop cuts its times to whole seconds: what changes within the watermark's own second
+    // carries that second's beginning.
+    let watermark = pass.modified_after.and_then(|t| Timestamp::from_second(t.as_second()).ok());
+    let after = watermark.max(pass.filters.modified_since);
     query.extend(after.map(|t| ("modified_after", naive(before_second(t)))));
     query.extend(pass.filters.created_since.map(|t| ("after", naive(before_second(t)))));
     query.extend(pass.filters.created_until.map(|t| ("before", naive(whole_second(t)))));

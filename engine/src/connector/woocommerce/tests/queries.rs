@@ -32,8 +32,9 @@ fn lists_are_always_in_order_of_ids() {
 fn times_are_sent_as_naive_utc_and_said_to_be_so() {
     for entity in [Entity::Products, Entity::Orders, Entity::Refunds] {
         let query = asked(entity, &incremental(entity, &Filters::default())[0]);
-        // Strict there, counting here: a second earlier than the first whole one.
-        assert_eq!(query["modified_after"], "2026-11-01T10:00:00");
+        // Strict there, counting here, and the shop cuts its times: 10:00:00 for a change at
+        // 10:00:00.7.
+        assert_eq!(query["modified_after"], "2026-11-01T09:59:59");
         assert_eq!(query["dates_are_gmt"], "true");
     }
 }
