@@ -105,7 +105,10 @@ fn unreadable(response: &Response, text: &str, error: &serde_json::Error) -> Err
     // serde's own text can quote the value that didn't fit: only its place is shown.
     let at = format!("line {}, column {}", error.line(), error.column());
     let message = format!("\"{host}\" answered with {what} (HTTP {status}, {at})");
-    failed(response, category, code, message)
+    failed(response, category, code, message).hint(
+        "Is this the right address, with nothing (a proxy, a login page, a plugin) that answers in \
+         the platform's place?",
+    )
 }
 
 fn failed(response: &Response, category: Category, code: &str, message: String) -> Error {

@@ -147,6 +147,7 @@ impl Pull {
             page.records = self.referred_to(&found.records, tally).await?;
             page.records.extend(found.records);
             page.failures = found.failures;
+            self.note_unknown(&found.gone).await?;
             page.gone = found.gone;
             self.write(page, tally).await?;
         }
@@ -213,6 +214,24 @@ impl Pull {
         page.records_total = tally.total;
         tally.counts += self.store.write_page(page).await?;
         Ok(())
+    }
+
+    /// Somebody who asks for records by id is told of those that aren't there.
+    async fn note_unknown(&self, gone: &[String]) -> Result<()> {
+        if self.run.mode != Mode::Ids || gone.is_empty() {
+            return Ok(());
+        }
+        let rows = gone.iter().map(|id| LogRow {
+            level: Level::Warn,
+            record_id: Some(id.clone()),
+            result: "skipped",
+            message: format!(
+                "there are no {} {id} there: deleted, or never made",
+                self.step.stream.entity
+            ),
+            ..log_row(&self.run, &self.step.stream, "fetch")
+        });
+        self.store.log(rows.collect()).await
     }
 
     /// What was odd about the shop's answers goes into the log.

@@ -5,19 +5,66 @@ use crate::store::logs;
 use crate::store::spi::{self, Arg};
 use crate::store::steps::stream_args;
 use engine::Error;
-use engine::model::{Record, RecordFailure};
+use engine::model::{Cell, Record, RecordFailure};
 use engine::store::{Level, LogRow, PageWrite};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
+/// Columns whose values are somebody's own.
+const PERSONAL: [&str; 10] = [
+    "email",
+    "display_name",
+    "given_name",
+    "family_name",
+    "company",
+    "phone",
+    "billing_address",
+    "shipping_address",
+    "customer_note",
+    "notes",
+];
+
 /// A record that this database refused.
-pub fn refused(record: &Record, error: DbError) -> RecordFailure {
+pub fn refused(record: &Record, mut error: DbError) -> RecordFailure {
+    error.message = without_people(error.message, record);
     RecordFailure {
         entity: record.entity,
         remote_id: record.remote_id.clone(),
         label: record.label.clone(),
         error: Error::from(error),
         raw: record.raw.clone(),
+    }
+}
+
+/// An application's trigger may quote the row in its message (`raise exception '%', new`): what is
+/// personal in the record is taken out by its value, since names and streets have no form to be
+/// known by.
+fn without_people(message: String, record: &Record) -> String {
+    let mut values = Vec::new();
+    for (column, cell) in record.row.table.table().columns.iter().zip(&record.row.cells) {
+        match cell {
+            _ if !PERSONAL.contains(&column.name) => {}
+            Cell::Text(text) => values.push(text.clone()),
+            Cell::Json(json) => {
+                // What the store writes was serialised by the engine: it can be read.
+                collect(&serde_json::from_str(json).unwrap_or_default(), &mut values);
+            }
+            _ => {}
+        }
+    }
+    // Two letters (a country, a region) name nobody, and stand in every other word.
+    values.retain(|value| value.chars().count() > 2);
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values.iter().fold(message, |message, value| message.replace(value.as_str(), "***"))
+}
+
+fn collect(json: &Value, values: &mut Vec<String>) {
+    match json {
+        Value::String(text) => values.push(text.clone()),
+        Value::Array(list) => list.iter().for_each(|item| collect(item, values)),
+        Value::Object(map) => map.values().for_each(|item| collect(item, values)),
+        _ => {}
     }
 }
 
