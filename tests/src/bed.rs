@@ -230,18 +230,21 @@ impl Bed {
              from easysync.sync_logs order by log_id desc limit 20",
             &[],
         )?;
-        let lines: Vec<String> = rows.iter().rev().map(|row| row.get(0)).collect();
+        let mut lines: Vec<String> = rows.iter().rev().map(|row| row.get(0)).collect();
+        let failures = self.db.query(
+            "select format('failed: %s %s %s: %s %s', entity, record_id, error_code,
+                           error_message, error_hint)
+             from easysync.sync_failures order by failure_id limit 10",
+            &[],
+        )?;
+        lines.extend(failures.iter().map(|row| row.get(0)));
         Ok(format!("{}\n--- server log\n{}", lines.join("\n"), tail(&self.cluster.log(), 30)))
     }
 }
 
 /// The key pair as the server reads it: `credentials => '{"file": "shop.json"}'`.
 fn write_credentials(cluster: &Cluster, simulator: &Simulator) -> Result<()> {
-    let shop = &simulator.state.woocommerce;
-    let pair = json!({
-        "consumer_key": shop.consumer_key,
-        "consumer_secret": shop.consumer_secret,
-    });
+    let pair = serde_json::to_value(simulator.key("read_write")?)?;
     credential_file(cluster, "shop.json", &pair)
 }
 

@@ -145,6 +145,54 @@ impl Cluster {
         config
     }
 
+    /// A physical copy of this running cluster in `clusters/<name>`, not started yet. `standby`: it
+    /// follows this one; else it is a clone that goes its own way.
+    pub fn base_backup(&self, name: &str, standby: bool) -> Result<Self> {
+        let mut copy = Self {
+            dir: self.environment.run_dir.join("clusters").join(name),
+            port: free_port()?,
+            ..self.clone()
+        };
+        copy.remove()?;
+        private_dir(&self.environment, &copy.dir)?;
+        let mut command = as_postgres(&self.environment, &self.pg_bin("pg_basebackup"));
+        command.env("PGPASSWORD", &self.password);
+        command.args(["--checkpoint=fast", "--no-sync", "--host=127.0.0.1", "--username=postgres"]);
+        command.arg(format!("--port={}", self.port)).arg("--pgdata").arg(copy.data_dir());
+        if standby {
+            command.arg("--write-recovery-conf");
+        }
+        run(&mut command)?;
+        Ok(copy)
+    }
+
+    /// Further settings for a server that isn't running.
+    pub fn add_settings(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let file = self.data_dir().join("postgresql.conf");
+        let mut text = fs::read_to_string(&file)?;
+        for (name, value) in settings {
+            text += &format!("{name} = '{}'\n", value.replace('\'', "''"));
+        }
+        private_file(&self.environment, &file, &text)
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) -> Result<()> {
+        run(as_postgres(&self.environment, &self.pg_bin("pg_ctl"))
+            .args(["-w", "-s", "promote", "-D"])
+            .arg(self.data_dir()))
+        .map(drop)
+    }
+
+    /// A client program of Postgres (`pg_dump`, `pg_restore`) that finds this cluster.
+    pub fn program(&self, name: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(self.pg_bin(name));
+        command.env("PGPASSWORD", &self.password);
+        command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
+        command.env("PGUSER", "postgres");
+        command
+    }
+
     /// Writes `postgresql.conf`. Once, before the first start.
     pub fn configure(&self, options: &Options) -> Result<()> {
         let mut lines = vec![

@@ -11,6 +11,8 @@ pub mod compare;
 pub mod environment;
 pub mod process;
 pub mod refusal;
+pub mod rest;
 pub mod rows;
 pub mod run;
 pub mod simulator;
+pub mod torture;

@@ -1,9 +1,12 @@
 //! The simulated platforms as a process of their own, and their control API.
 
+use crate::compare::Shop;
 use crate::environment::Environment;
+use crate::rest::Rest;
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,11 +24,17 @@ pub struct State {
     pub woocommerce: ShopState,
 }
 
-/// The simulated shop's addresses and the key pair that may read and write.
+/// The simulated shop's addresses and keys.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ShopState {
     pub https: String,
     pub http: String,
+    /// By name: `read_write`, `read_only`, `write_only`, `customer_role`, ...
+    pub keys: HashMap<String, KeyPair>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyPair {
     pub consumer_key: String,
     pub consumer_secret: String,
 }
@@ -88,6 +97,28 @@ impl Simulator {
         Ok(Self { state, agent })
     }
 
+    /// One of the shop's key pairs, by name.
+    pub fn key(&self, name: &str) -> Result<&KeyPair> {
+        let keys = &self.state.woocommerce.keys;
+        keys.get(name).with_context(|| format!("no key {name}; there are {:?}", keys.keys()))
+    }
+
+    /// The shop's own REST API, as a person with the key `read_write` uses it.
+    pub fn rest(&self) -> Result<Rest> {
+        let shop = &self.state.woocommerce;
+        Rest::open(&shop.https, &self.state.ca_file, self.key("read_write")?)
+    }
+
+    /// Everything the shop shows.
+    pub fn shop(&self) -> Result<Shop> {
+        self.rest()?.everything()
+    }
+
+    /// Changes an order as the shop's staff would.
+    pub fn update_order(&self, id: &str, change: &Value) -> Result<()> {
+        self.rest()?.put(&format!("orders/{id}"), change).map(drop)
+    }
+
     /// Does the process still run?
     pub fn is_running(&self) -> bool {
         fs::read_link(format!("/proc/{}/exe", self.state.pid))
@@ -99,7 +130,8 @@ impl Simulator {
         if !self.is_running() {
             return Ok(());
         }
-        self.post("/shutdown", &Value::Null)?;
+        // It may be gone before it has answered: what counts is whether it goes.
+        let _ = self.post("/shutdown", &Value::Null);
         let began = Instant::now();
         while self.is_running() {
             if began.elapsed() > Duration::from_secs(10) {
@@ -163,15 +195,15 @@ fn read(
     path: &str,
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<Value> {
-    let mut answer = answer.with_context(|| format!("control API, {path}"))?;
-    let text = answer
-        .body_mut()
-        .with_config()
-        .limit(1 << 30)
-        .read_to_string()
-        .with_context(|| format!("control API, {path}"))?;
+    let answer = answer.with_context(|| format!("control API, {path}"))?;
+    read_json(answer).with_context(|| format!("control API, {path}"))
+}
+
+/// The answer's JSON; whatever isn't a success is an error with the body in it.
+pub(crate) fn read_json(mut answer: ureq::http::Response<ureq::Body>) -> Result<Value> {
+    let text = answer.body_mut().with_config().limit(1 << 30).read_to_string()?;
     if !answer.status().is_success() {
-        bail!("control API, {path}: {} {text}", answer.status());
+        bail!("{} {text}", answer.status());
     }
-    serde_json::from_str(&text).with_context(|| format!("control API, {path}: {text}"))
+    serde_json::from_str(&text).with_context(|| text)
 }

@@ -91,6 +91,9 @@ fn compare_customers(
         found.add("guest", email, "missing in the hub".into());
     }
     for (index, email) in rows.iter().enumerate() {
+        if !emails.contains(email) {
+            found.add("guest", email, "in the hub, but of no order in the shop".into());
+        }
         if rows[..index].contains(email) {
             found.add("guest", email, "twice in the hub".into());
         }

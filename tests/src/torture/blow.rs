@@ -1,0 +1,179 @@
+//! The ways in which things break.
+
+use super::Torture;
+use crate::bed::Bed;
+use crate::cluster::Stop;
+use anyhow::{Result, ensure};
+use fastrand::Rng;
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// One way in which things break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    WorkerKilled,
+    WorkerTerminated,
+    WorkerCancelled,
+    ServerStoppedAtOnce,
+    ServerStoppedFast,
+    ConnectionsReset,
+    AnswersTruncated,
+    ShopDown,
+    ShopThrottles,
+    TriggerRefuses,
+    DiskFull,
+    SyncCancelled,
+}
+
+const ALL: [Blow; 12] = [
+    Blow::WorkerKilled,
+    Blow::WorkerTerminated,
+    Blow::WorkerCancelled,
+    Blow::ServerStoppedAtOnce,
+    Blow::ServerStoppedFast,
+    Blow::ConnectionsReset,
+    Blow::AnswersTruncated,
+    Blow::ShopDown,
+    Blow::ShopThrottles,
+    Blow::TriggerRefuses,
+    Blow::SyncCancelled,
+    Blow::DiskFull,
+];
+
+impl Blow {
+    /// The last one of the list needs a small disk.
+    pub fn draw(random: &mut Rng, disk: bool) -> Self {
+        ALL[random.usize(..if disk { ALL.len() } else { ALL.len() - 1 })]
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Blow::WorkerKilled => "kill -9 of the worker",
+            Blow::WorkerTerminated => "pg_terminate_backend on the worker",
+            Blow::WorkerCancelled => "pg_cancel_backend on the worker",
+            Blow::ServerStoppedAtOnce => "immediate stop of the server",
+            Blow::ServerStoppedFast => "fast stop of the server",
+            Blow::ConnectionsReset => "connections reset",
+            Blow::AnswersTruncated => "answers cut off",
+            Blow::ShopDown => "the shop answers 500 with HTML",
+            Blow::ShopThrottles => "the shop answers 429",
+            Blow::TriggerRefuses => "an application's trigger refuses rows",
+            Blow::DiskFull => "the disk is full",
+            Blow::SyncCancelled => "the sync is cancelled",
+        }
+    }
+
+    pub(super) fn strike(self, torture: &mut Torture) -> Result<()> {
+        match self {
+            Blow::WorkerKilled => kill_worker(torture),
+            Blow::WorkerTerminated => signal(&mut torture.bed, "pg_terminate_backend"),
+            Blow::WorkerCancelled => signal(&mut torture.bed, "pg_cancel_backend"),
+            Blow::ServerStoppedAtOnce => stop_and_start(torture, Stop::Immediate),
+            Blow::ServerStoppedFast => stop_and_start(torture, Stop::Fast),
+            Blow::ConnectionsReset => some_calls(torture, "reset", json!({})),
+            Blow::AnswersTruncated => some_calls(torture, "truncate", json!({"bytes": 900})),
+            Blow::ShopDown => {
+                let page = json!({"status": 500, "body": "<html>There has been a critical error"});
+                some_calls(torture, "answer", page)
+            }
+            Blow::ShopThrottles => {
+                let page = json!({"status": 429, "headers": {"Retry-After": "1"}, "body": "{}"});
+                some_calls(torture, "answer", page)
+            }
+            Blow::TriggerRefuses => refuse_rows(torture),
+            Blow::DiskFull => fill_disk(torture),
+            Blow::SyncCancelled => {
+                torture.bed.db.execute(
+                    "select easysync.cancel(sync_id) from easysync.sync_runs
+                     where status in ('queued', 'running')",
+                    &[],
+                )?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn signal(bed: &mut Bed, function: &str) -> Result<()> {
+    let sql = format!(
+        "select {function}(pid) from pg_stat_activity
+         where backend_type = 'easysync worker' and datname = current_database()"
+    );
+    bed.db.execute(&sql, &[])?;
+    Ok(())
+}
+
+/// Postgres restarts all its processes then, as after any crash.
+fn kill_worker(torture: &mut Torture) -> Result<()> {
+    let pid = torture.bed.worker_pid()?;
+    let killed = Command::new("kill").arg("-9").arg(pid.to_string()).status()?;
+    if killed.success() {
+        torture.crashes_wanted += 1;
+    }
+    // Our session dies with it; it may take a moment to hear of it.
+    while torture.bed.db.batch_execute("select 1").is_ok() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    torture.bed.reconnect_patiently()
+}
+
+fn stop_and_start(torture: &mut Torture, mode: Stop) -> Result<()> {
+    let bed = &mut torture.bed;
+    if mode == Stop::Fast {
+        // Its own checkpoint isn't the worker's doing.
+        bed.db.batch_execute("checkpoint")?;
+    }
+    let took = bed.cluster.stop(mode)?;
+    if mode == Stop::Fast {
+        ensure!(took < Duration::from_secs(2), "a fast stop took {took:?}");
+        torture.report.slowest_stop = torture.report.slowest_stop.max(took);
+    }
+    bed.cluster.start()?;
+    bed.reconnect_patiently()
+}
+
+/// The next few calls go wrong, or some of many.
+fn some_calls(torture: &mut Torture, fault: &str, arguments: Value) -> Result<()> {
+    let matching = match torture.random.bool() {
+        true => json!({"count": torture.random.u64(1..=6)}),
+        false => json!({"probability": 0.4, "seed": torture.random.u32(..), "count": 30}),
+    };
+    torture.bed.simulator.fault(fault, arguments, matching)?;
+    std::thread::sleep(Duration::from_millis(torture.random.u64(20..400)));
+    Ok(())
+}
+
+/// An application that won't have certain orders in its hub, for a while.
+fn refuse_rows(torture: &mut Torture) -> Result<()> {
+    let remainder = torture.random.u32(..7);
+    torture.bed.db.batch_execute(&format!(
+        "create or replace function public.refuse() returns trigger language plpgsql as $$
+         begin
+             if new.source_id::bigint % 7 = {remainder} then
+                 raise exception 'not this one' using errcode = 'check_violation';
+             end if;
+             return new;
+         end $$;
+         create or replace trigger refuse before insert or update on commerce.orders
+         for each row execute function public.refuse()"
+    ))?;
+    std::thread::sleep(Duration::from_millis(torture.random.u64(20..400)));
+    Ok(())
+}
+
+pub fn end_refusals(bed: &mut Bed) -> Result<()> {
+    bed.db.batch_execute("drop trigger if exists refuse on commerce.orders")?;
+    Ok(())
+}
+
+fn fill_disk(torture: &mut Torture) -> Result<()> {
+    let wait = Duration::from_millis(torture.random.u64(50..500));
+    let Some(disk) = &torture.disk else { return Ok(()) };
+    disk.fill()?;
+    let began = Instant::now();
+    // Something has to be written meanwhile.
+    torture.bed.db.execute("select easysync.trigger('orders', 'full')", &[])?;
+    std::thread::sleep(wait.saturating_sub(began.elapsed()));
+    disk.free()
+}

@@ -1,0 +1,196 @@
+//! Dumps restore, and a copy of a database stays silent until somebody says what it is.
+
+use anyhow::{Context, Result, ensure};
+use easysync_tests::bed::{Bed, Setup, with_bed};
+use easysync_tests::cluster::{Cluster, Options, Stop};
+use easysync_tests::compare::differences;
+use easysync_tests::process::run;
+use postgres::Client;
+use serde_json::json;
+use std::time::Duration;
+
+/// All rows of our tables and the hub's, as one digest a table; log rows aren't part of a dump.
+fn digests(client: &mut Client) -> Result<Vec<(String, String)>> {
+    let tables = client.query(
+        "select format('%I.%I', n.nspname, c.relname)
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname in ('commerce', 'easysync_ledger', 'easysync_internal')
+           and c.relkind = 'r' and c.relname !~ '^sync_log'
+         order by 1",
+        &[],
+    )?;
+    ensure!(tables.len() > 15, "only {} tables", tables.len());
+    let mut digests = Vec::new();
+    for row in tables {
+        let table: String = row.get(0);
+        let sql = format!(
+            "select count(*) || ' rows ' || coalesce(md5(string_agg(t::text, '|' order by t::text)), '')
+             from {table} t"
+        );
+        digests.push((table, client.query_one(&sql, &[])?.get(0)));
+    }
+    Ok(digests)
+}
+
+/// A synced shop with changed settings and a thousand rows in the log.
+fn lived_in(bed: &mut Bed) -> Result<()> {
+    bed.connect_shop()?;
+    bed.sync_well("orders", "incremental")?;
+    bed.db.batch_execute(
+        "select easysync.set_setting('confirm_threshold', '25');
+         select easysync.set_setting('timezone', 'Europe/Berlin');
+         select easysync.set_stream('shop', 'products', direction => 'off');
+         insert into easysync_internal.sync_log (tenant_id, logged_at, level, operation, result, message)
+         select 'default', now(), 'info', 'fetch', 'ok', 'row ' || n from generate_series(1, 1000) n",
+    )?;
+    Ok(())
+}
+
+/// No call goes out, whatever is asked of it.
+fn assert_silent(bed: &Bed, copy: &mut Client) -> Result<()> {
+    bed.simulator.reset_calls()?;
+    copy.batch_execute("select easysync.trigger('orders')")?;
+    let refused = copy.query("select * from easysync.test_connection('shop')", &[]);
+    std::thread::sleep(Duration::from_secs(2));
+    ensure!(bed.simulator.calls()? == 0, "a copy called the shop ({refused:?})");
+    let fenced: bool =
+        copy.query_one("select (easysync.health()->'fenced')::text <> 'false'", &[])?.get(0);
+    ensure!(fenced, "health() doesn't say that it is fenced");
+    Ok(())
+}
+
+#[test]
+fn a_dump_restores_in_every_way_and_stays_fenced() -> Result<()> {
+    with_bed("dump", Setup::default(), |bed| {
+        lived_in(bed)?;
+        let original = digests(&mut bed.db)?;
+        let file = bed.cluster.dir().join("shop.dump");
+        run(bed.cluster.program("pg_dump").args(["-Fc", "-d", &bed.database, "-f"]).arg(&file))?;
+
+        let mut other = Cluster::create(bed.cluster.environment(), "test-dump-target")?;
+        other.configure(
+            &Options::default()
+                .set("easysync.allowed_private_hosts", "127.0.0.1")
+                .set("easysync.ca_file", &bed.cluster.dir().join("ca.pem").display().to_string()),
+        )?;
+        other.start()?;
+        let outcome = ["--exit-on-error", "-1", "-j4"].iter().enumerate().try_for_each(
+            |(index, how)| -> Result<()> {
+                let database = format!("restored_{index}");
+                other.client("postgres")?.batch_execute(&format!("create database {database}"))?;
+                run(other
+                    .program("pg_restore")
+                    .args(["--exit-on-error", how, "-d", &database])
+                    .arg(&file))
+                .with_context(|| format!("pg_restore {how}"))?;
+                let mut client = other.client(&database)?;
+                ensure!(digests(&mut client)? == original, "{how}: not the same rows");
+                assert_silent(bed, &mut client).with_context(|| how.to_string())
+            },
+        );
+        other.remove()?;
+        outcome
+    })
+}
+
+#[test]
+fn a_clone_of_the_server_makes_no_call() -> Result<()> {
+    with_bed("clone", Setup::default(), |bed| {
+        lived_in(bed)?;
+        let mut clone = bed.cluster.base_backup("test-clone-copy", false)?;
+        clone.start()?;
+        let outcome = clone.client(&bed.database).and_then(|mut c| assert_silent(bed, &mut c));
+        clone.remove()?;
+        outcome?;
+        // The original isn't disturbed.
+        bed.sync_well("orders", "incremental").map(drop)
+    })
+}
+
+#[test]
+fn a_promoted_standby_carries_on_where_the_primary_was() -> Result<()> {
+    let setup = Setup {
+        cluster: Options::default().set("easysync.instance", "the shop's database"),
+        ..Setup::default()
+    };
+    with_bed("standby", setup, |bed| {
+        lived_in(bed)?;
+        let mut standby = bed.cluster.base_backup("test-standby-copy", true)?;
+        standby.start()?;
+        let outcome = fail_over(bed, &standby);
+        standby.remove()?;
+        outcome
+    })
+}
+
+fn fail_over(bed: &mut Bed, standby: &Cluster) -> Result<()> {
+    let waiting: i64 = standby
+        .client(&bed.database)?
+        .query_one(
+            "select count(*) from pg_stat_activity where backend_type like 'easysync%'",
+            &[],
+        )?
+        .get(0);
+    ensure!(waiting == 0, "a standby has {waiting} processes of ours");
+
+    bed.cluster.stop(Stop::Fast)?;
+    standby.promote()?;
+    let shop = bed.simulator.shop()?;
+    let id = shop.live_orders()[3]["id"].to_string();
+    bed.simulator.update_order(&id, &json!({"customer_note": "after the failover"}))?;
+
+    bed.db = standby.client(&bed.database)?;
+    bed.sync_well("orders", "incremental")?;
+    let shop = bed.simulator.shop()?;
+    let found: Vec<String> = differences(&mut bed.db, "shop", &shop)?
+        .into_iter()
+        .filter(|line| !line.starts_with("product"))
+        .collect();
+    ensure!(found.is_empty(), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn a_database_can_be_dropped_while_its_sync_runs() -> Result<()> {
+    with_bed("drop-database", Setup::generated(1_000), |bed| {
+        bed.connect_shop()?;
+        bed.simulator.fault("latency", json!({"ms": 5_000}), json!({"path": "/orders"}))?;
+        bed.db.batch_execute("select easysync.trigger('orders')")?;
+        bed.wait_until(
+            "select exists (select from easysync.sync_runs where status = 'running')",
+            Duration::from_secs(20),
+        )?;
+        let mut admin = bed.cluster.client("postgres")?;
+        bed.db = bed.cluster.client("postgres")?;
+        let began = std::time::Instant::now();
+        admin.batch_execute("drop database shop")?;
+        let took = began.elapsed();
+        ensure!(took < Duration::from_secs(2), "drop database took {took:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn installing_again_finds_hub_and_links_of_the_same_shop() -> Result<()> {
+    with_bed("install-again", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "incremental")?;
+        let before = bed.text(
+            "select md5(string_agg(id || source_id, ',' order by id)) from commerce.orders",
+        )?;
+
+        bed.db.batch_execute("drop extension easysync")?;
+        assert_eq!(bed.count("commerce.orders")?, 289);
+        bed.db.batch_execute("create extension easysync")?;
+        bed.connect_shop()?;
+        let run = bed.sync_well("orders", "full")?;
+
+        assert_eq!(run.created, 0, "{run:?}");
+        assert_eq!(bed.count("commerce.orders")?, 289);
+        let after = bed.text(
+            "select md5(string_agg(id || source_id, ',' order by id)) from commerce.orders",
+        )?;
+        assert_eq!(before, after);
+        Ok(())
+    })
+}
