@@ -58,7 +58,11 @@ impl Pull {
         }
         let mut cursor = self.store.cursor(stream).await?;
         self.retry_failures(&mut tally).await?;
-        let filters = merged(&stream.filters, &self.run.filters);
+        // Filters of the run are about what it was asked for, not about what comes along.
+        let filters = match stream.entity == self.run.entity {
+            true => merged(&stream.filters, &self.run.filters),
+            false => stream.filters.clone(),
+        };
         let walk = self.open_walk(&cursor, &filters);
         let mut passes = self
             .connector

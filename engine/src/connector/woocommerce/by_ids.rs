@@ -14,21 +14,16 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Shop {
+    /// Records by id. Ids of orders, asked of refunds, mean the refunds of those orders: ids are
+    /// unique over both.
     pub async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
         let mut page = Page::default();
-        // Guests and what never had an id live in orders.
-        let mut wanted: BTreeSet<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let mut wanted = numbers(stream.entity, ids, &mut page);
         let mut gone = Vec::new();
-        if stream.entity == Entity::Refunds && self.refunds_by_order().await? {
-            return Ok(ById {
-                notes: vec![
-                    "refunds can't be asked for by id in a shop before WooCommerce 9.0".into(),
-                ],
-                ..ById::default()
-            });
-        }
+        let by_order = stream.entity == Entity::Refunds && self.refunds_by_order().await?;
         let statuses: &[&str] = match stream.entity {
             Entity::Orders | Entity::Products => &["any", "trash"],
+            Entity::Refunds if by_order => &[],
             _ => &["any"],
         };
         for status in statuses {
@@ -38,8 +33,16 @@ impl Shop {
                 wanted.retain(|id| !found.contains(id));
             }
         }
+        if stream.entity == Entity::Refunds {
+            self.of_orders(stream, &mut wanted, &mut page).await?;
+        }
         match stream.entity {
-            // They have no address without their order: what neither list shows is gone.
+            Entity::Refunds if by_order => {
+                page.notes.extend(wanted.iter().map(|id| {
+                    format!("refund {id}: a shop before WooCommerce 9.0 shows no refund by its id")
+                }));
+            }
+            // They have no address without their order: what no list shows is gone.
             Entity::Refunds => gone.extend(wanted),
             _ => self.one_by_one(stream, wanted, &mut page, &mut gone).await?,
         }
@@ -50,6 +53,35 @@ impl Shop {
             calls: page.calls,
             notes: page.notes,
         })
+    }
+
+    /// The refunds of those ids that are orders; they are taken out of `ids`.
+    async fn of_orders(
+        &self,
+        stream: &Stream,
+        ids: &mut BTreeSet<i64>,
+        page: &mut Page,
+    ) -> Result<()> {
+        let programs = self.programs(stream)?;
+        let list: Vec<i64> = ids.iter().copied().collect();
+        for chunk in list.chunks(lists::MAX_PAGE as usize) {
+            let query = [
+                ("include", comma(chunk)),
+                ("status", "any".to_owned()),
+                ("per_page", lists::MAX_PAGE.to_string()),
+                ("_fields", "id,currency,refunds".to_owned()),
+            ];
+            let answer = read_list(&self.api, lists::path(Entity::Orders), &query).await?;
+            page.calls += answer.calls();
+            let (body, _) = answer.body()?;
+            let orders = elements(body, "orders")?;
+            let pass = Shop::all(Entity::Refunds);
+            self.refunds_of_orders(&programs, &pass, &orders, page).await?;
+            orders.iter().filter_map(|order| order.head.id()).for_each(|id| {
+                ids.remove(&id);
+            });
+        }
+        Ok(())
     }
 
     /// A pass that leaves nothing out.
@@ -195,4 +227,17 @@ impl Shop {
         }
         Ok(())
     }
+}
+
+/// Ids as numbers. Guests have none (they live in orders), nor has what was read without an id;
+/// anything else that is no number fails.
+fn numbers(entity: Entity, ids: &[String], page: &mut Page) -> BTreeSet<i64> {
+    let mut numbers = BTreeSet::new();
+    for id in ids.iter().filter(|id| !id.is_empty() && !id.starts_with("guest:")) {
+        match id.parse::<i64>() {
+            Ok(number) if number > 0 => drop(numbers.insert(number)),
+            _ => page.failures.push(entities::no_id(entity, id)),
+        }
+    }
+    numbers
 }

@@ -95,15 +95,15 @@ impl<'a> Head<'a> {
         (!email.is_empty()).then(|| format!("guest:{email}"))
     }
 
-    fn refunds(&self) -> Vec<String> {
+    /// None where the order doesn't say.
+    fn refunds(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Refund<'r> {
             #[serde(borrow)]
             id: Option<&'r RawValue>,
         }
-        let Some(raw) = self.refunds else { return vec![] };
-        let refunds: Vec<Refund<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-        refunds.iter().filter_map(|r| number(r.id)).map(|id| id.to_string()).collect()
+        let refunds: Vec<Refund<'_>> = serde_json::from_str(self.refunds?.get()).ok()?;
+        refunds.iter().map(|refund| Some(number(refund.id)?.to_string())).collect()
     }
 }
 
@@ -162,7 +162,9 @@ pub fn order_with(
         }
         _ => None,
     };
-    let related = vec![Related { entity: Entity::Refunds, remote_ids: head.refunds() }];
+    // An order that doesn't name its refunds (a plugin cut them off) says nothing about them.
+    let related = head.refunds().map(|ids| Related { entity: Entity::Refunds, remote_ids: ids });
+    let related = related.into_iter().collect();
     let order = record(Entity::Orders, "order", mapped, presence, related, Some(raw));
     Ok(MappedOrder { order, guest })
 }
@@ -191,7 +193,9 @@ pub fn product(
         .map_err(|errors| failure(Entity::Products, "product", &head, raw, errors))?;
     // A variation that was deleted leaves no other trace than its absence here.
     let remote_ids = head.variations().iter().map(i64::to_string).collect();
-    let related = vec![Related { entity: Entity::Products, remote_ids }];
+    let named = head.variations.is_some_and(|list| list.get().starts_with('['));
+    let related = Related { entity: Entity::Products, remote_ids };
+    let related = Some(related).filter(|_| named).into_iter().collect();
     Ok(record(Entity::Products, "product", mapped, presence, related, Some(raw)))
 }
 
@@ -318,6 +322,19 @@ fn label(entity: Entity, row: &Row, remote_id: &str) -> String {
         Cell::Text(text) => text.clone(),
         _ => remote_id.to_owned(),
     }
+}
+
+/// Something that can't be a record's id.
+pub fn no_id(entity: Entity, id: &str) -> RecordFailure {
+    let what = super::lists::remote_type(entity);
+    let shown = crate::mask::text(id);
+    let error = Error::new(
+        Category::Validation,
+        "invalid_id",
+        format!("\"{shown}\" is no id of a WooCommerce {what}"),
+    )
+    .hint("Ids are whole numbers, as source_id in the hub.");
+    RecordFailure { entity, label: shown, remote_id: id.to_owned(), error, raw: None }
 }
 
 /// A record that the shop can't show: PHP dies on it, or what comes is no JSON.

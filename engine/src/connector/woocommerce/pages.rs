@@ -289,7 +289,7 @@ impl Shop {
     }
 
     /// The refunds of a page of orders, for a shop that has no list of all refunds.
-    async fn refunds_of_orders(
+    pub(super) async fn refunds_of_orders(
         &self,
         programs: &Programs,
         pass: &Pass,

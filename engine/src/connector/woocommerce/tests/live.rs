@@ -527,3 +527,35 @@ async fn a_shop_that_is_down_is_no_matter_of_records() {
     let by_id = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap_err();
     assert_eq!(by_id.category, crate::Category::Network);
 }
+
+#[tokio::test]
+async fn refunds_asked_for_by_their_orders_ids_are_those_of_the_orders() {
+    let shop =
+        FakeShop::start(|path, query| match (path, query.get("include").map(String::as_str)) {
+            ("wc/v3/refunds", Some("10,901,902")) => list(&[refund(901, 9)]),
+            ("wc/v3/orders", Some("10,902")) => {
+                list(&[json!({"id": 10, "currency": "EUR", "refunds": [{"id": 903}]})])
+            }
+            ("wc/v3/orders/10/refunds", _) => list(&[refund(903, 10)]),
+            ("wc/v3/orders", Some("9")) => list(&[json!({"id": 9, "currency": "USD"})]),
+            ("wc/v3/refunds", _) => list(&[]),
+            other => panic!("{other:?}"),
+        })
+        .await;
+    let ids = ["10".to_owned(), "901".to_owned(), "902".to_owned()];
+    let found = shop.open().by_ids(&shop.stream(Entity::Refunds), &ids).await.unwrap();
+    let mut got: Vec<&str> = found.records.iter().map(|r| r.remote_id.as_str()).collect();
+    got.sort_unstable();
+    assert_eq!(got, ["901", "903"]);
+    assert_eq!(found.gone, ["902"], "an order's id is no refund that is gone");
+}
+
+#[tokio::test]
+async fn what_can_be_no_id_fails_with_a_cure() {
+    let shop = FakeShop::start(|_, _| panic!("nothing to ask for")).await;
+    let ids = ["abc".to_owned(), "-5".to_owned(), String::new(), "guest:a@x.test".to_owned()];
+    let found = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap();
+    let failed: Vec<&str> = found.failures.iter().map(|f| f.remote_id.as_str()).collect();
+    assert_eq!(failed, ["abc", "-5"]);
+    assert_eq!(found.failures[0].error.message, "\"abc\" is no id of a WooCommerce order");
+}

@@ -172,6 +172,22 @@ fn fields_that_are_not_mapped_do_not_count_as_a_change() {
 }
 
 #[test]
+fn an_order_that_does_not_name_its_refunds_says_nothing_of_them() {
+    let mut json: serde_json::Value =
+        serde_json::from_str(&response("order_refunded_two_partials")).unwrap();
+    let related = |json: &serde_json::Value| {
+        let raw = raw(json.to_string());
+        let order = entities::order(&programs(Entity::Orders), &raw, Presence::Live).unwrap();
+        order.order.related.iter().map(|r| r.remote_ids.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(related(&json), [2]);
+    json["refunds"] = serde_json::json!([]);
+    assert_eq!(related(&json), [0], "none are left");
+    json.as_object_mut().unwrap().remove("refunds");
+    assert_eq!(related(&json), [] as [usize; 0]);
+}
+
+#[test]
 fn one_garbage_order_among_a_hundred_fails_alone() {
     let order = response("order_with_variation");
     let mut page = String::from("[");
