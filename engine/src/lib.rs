@@ -17,5 +17,7 @@ pub mod posting;
 pub mod pull;
 pub mod runner;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::{Category, Error, Result};

@@ -42,6 +42,8 @@ impl Runner {
             self.start_runs(&mut tokens, &mut tasks).await;
             self.stop_runs(&tokens).await;
             tokio::select! {
+                // In a fixed order: a simulation must be able to repeat a run.
+                biased;
                 Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
                     if let Ok(sync_id) = ended {
                         tokens.remove(&sync_id);

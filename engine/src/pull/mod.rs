@@ -6,7 +6,9 @@
 //! ([`walk`]). What a complete walk doesn't show although the hub has it is asked for by id
 //! ([`deletes`]), never believed gone on the absence alone.
 
+mod course;
 mod deletes;
+mod feed;
 mod walk;
 
 use crate::clock::Clock;
@@ -23,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Records of one transaction, at the most: a few pages of a fast shop go together.
 const BATCH: usize = 500;
+
+/// Pages that may wait, read and mapped, for the store, as a multiple of those asked for at once.
+const PAGES_AHEAD: usize = 3;
 
 /// Everything a pull of one step works with.
 pub struct Pull {
@@ -117,19 +122,22 @@ impl Pull {
         passes: &[Pass],
         tally: &mut Tally,
     ) -> Result<()> {
-        let Some(walk) = cursor.walk.take() else { return Ok(()) };
+        // The walk stays in the cursor, at its end: a worker that dies before the step is told to
+        // have ended must not send the next one over the whole list again.
+        let Some(walk) = &cursor.walk else { return Ok(()) };
         if self.run.filters.is_empty() {
             let started = walk.started_at;
-            cursor.watermark = started
-                .checked_sub(self.connector.overlap())
-                .ok()
-                .map(|mark| cursor.watermark.map_or(mark, |old| old.max(mark)));
+            // A shop whose clock was set back stamps changes before the watermark: no run may ask by
+            // it any more, the next one looks at all.
+            let set_back = cursor.watermark.is_some_and(|mark| started < mark);
+            let mark = started.checked_sub(self.connector.overlap()).ok();
             if walk.mode == Mode::Full {
                 cursor.last_full_at = Some(started);
             }
             if passes.iter().any(|pass| pass.complete) {
                 cursor.last_id_walk_at = Some(started);
             }
+            cursor.watermark = mark.filter(|_| walk.mode == Mode::Full || !set_back);
         }
         self.write(PageWrite { cursor: Some(cursor), ..self.empty_page(tally) }, tally).await
     }
