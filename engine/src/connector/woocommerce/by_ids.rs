@@ -73,8 +73,8 @@ impl Shop {
             ];
             let answer = read_list(&self.api, lists::path(Entity::Orders), &query).await?;
             page.calls += answer.calls();
-            let (body, _) = answer.body()?;
-            let orders = elements(body, "orders")?;
+            let (orders, note) = elements(&answer)?;
+            page.notes.extend(note);
             let pass = Shop::all(Entity::Refunds);
             self.refunds_of_orders(&programs, &pass, &orders, page).await?;
             orders.iter().filter_map(|order| order.head.id()).for_each(|id| {
@@ -148,9 +148,8 @@ impl Shop {
         let answer = read_list(&api, lists::path(stream.entity), &query).await?;
         page.calls += answer.calls();
         page.served_at = answer.served_at();
-        let (body, note) = answer.body()?;
+        let (mut found, note) = elements(&answer)?;
         page.notes.extend(note);
-        let mut found = elements(body, stream.entity.as_str())?;
         // A shop that ignores `include` would show others.
         found.retain(|element| element.head.id().is_some_and(|id| ids.contains(&id)));
         if !ids_only {

@@ -151,7 +151,7 @@ impl Shop {
     async fn list(&self, entity: Entity) -> Result<Answer> {
         let query = [("per_page", "1".to_owned()), ("_fields", "id".to_owned())];
         let answer = self.patient(true).get(lists::path(entity), &query).await?;
-        answer.body()?;
+        answer.list()?;
         Ok(answer)
     }
 

@@ -2,11 +2,12 @@
 
 use super::settings::Settings;
 use super::{auth, errors};
-use crate::error::{Category, Error, Result};
+use crate::error::{Error, Result};
 use crate::http::{self, HttpContext, Request, Response, RetryPolicy, Signer, Url};
 use crate::store::Connection;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Parameters of a query, in order.
@@ -94,9 +95,9 @@ impl Api {
 pub struct Answer(pub Response);
 
 impl Answer {
-    /// The body, as text that is JSON; and what was odd about it.
-    pub fn body(&self) -> Result<(&str, Option<String>)> {
-        let json = http::json_body(&self.0)?;
+    /// The elements of a list, each as it was written; and what was odd about the body.
+    pub fn list(&self) -> Result<(Vec<&RawValue>, Option<String>)> {
+        let json = self.0.json()?;
         Ok((json.value, json.note))
     }
 
@@ -114,10 +115,4 @@ impl Answer {
     pub fn calls(&self) -> u64 {
         u64::from(self.0.attempts)
     }
-}
-
-/// A list that isn't one.
-pub fn not_a_list(what: &str) -> Error {
-    Error::new(Category::Validation, "unexpected_json", format!("{what}: the answer is no list"))
-        .hint("A plugin may have changed the API's answers.")
 }

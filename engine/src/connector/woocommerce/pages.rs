@@ -1,7 +1,7 @@
 //! One page of a list, mapped, with what comes along: guests before their orders, variations
 //! behind their products.
 
-use super::client::{self, Answer};
+use super::client::Answer;
 use super::defaults::Programs;
 use super::entities::{self, Head, RefundOf};
 use super::lists;
@@ -9,7 +9,6 @@ use super::settle;
 use super::shop::{Parent, Part, Shop};
 use crate::connector::{Page, Pass};
 use crate::error::Result;
-use crate::mapping::split_page;
 use crate::model::{Cell, Entity, Presence, Record};
 use crate::store::Stream;
 use futures_util::future::try_join_all;
@@ -25,10 +24,10 @@ pub struct Element<'a> {
     pub head: Head<'a>,
 }
 
-/// The elements of a body that is a list.
-pub fn elements<'a>(body: &'a str, what: &str) -> Result<Vec<Element<'a>>> {
-    let raws = split_page(body).map_err(|_| client::not_a_list(what))?;
-    Ok(raws.into_iter().map(|raw| Element { raw, head: Head::of(raw) }).collect())
+/// The elements of a list, and what was odd about its body.
+pub fn elements(answer: &Answer) -> Result<(Vec<Element<'_>>, Option<String>)> {
+    let (raws, note) = answer.list()?;
+    Ok((raws.into_iter().map(|raw| Element { raw, head: Head::of(raw) }).collect(), note))
 }
 
 impl Shop {
@@ -56,8 +55,7 @@ impl Shop {
                     continue;
                 }
             };
-            let (body, note) = answer.body()?;
-            let raws = elements(body, entity.as_str())?;
+            let (raws, note) = elements(answer)?;
             page.begin(answer, &raws, note);
             if pass.ids_only {
                 continue;
@@ -130,9 +128,10 @@ impl Shop {
         raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<BTreeMap<i64, Option<Arc<str>>>> {
+        let now = page.served_at.unwrap_or_else(|| self.clock.now());
         let suspects: BTreeMap<i64, Arc<str>> = raws
             .iter()
-            .filter(|e| settle::is_suspect(e.raw, &e.head, page.served_at))
+            .filter(|e| settle::is_suspect(e.raw, &e.head, now))
             .filter(|e| !e.head.is_draft() && e.head.presence() == Presence::Live)
             .filter_map(|e| Some((e.head.id()?, Arc::from(e.raw.get()))))
             .collect();
@@ -226,9 +225,8 @@ impl Shop {
             query.extend(only.map(|ids| ("include", super::shop::comma(ids))));
             let answer = self.api.get(&path, &query).await?;
             page.calls += answer.calls();
-            let (body, note) = answer.body()?;
+            let (raws, note) = elements(&answer)?;
             page.notes.extend(note);
-            let raws = elements(body, "variations")?;
             for Element { raw, head } in &raws {
                 match entities::variation(programs, raw, parent, currency, head.presence()) {
                     Ok(record) => page.records.push(record),
@@ -312,8 +310,9 @@ impl Shop {
             query.push(("per_page", lists::MAX_PAGE.to_string()));
             let answer = self.api.get(&format!("wc/v3/orders/{id}/refunds"), &query).await?;
             page.calls += answer.calls();
-            let (body, _) = answer.body()?;
-            for Element { raw, .. } in elements(body, "refunds")? {
+            let (refunds, note) = elements(&answer)?;
+            page.notes.extend(note);
+            for Element { raw, .. } in refunds {
                 let of = RefundOf { order: Some(id), currency: order.currency.as_deref() };
                 page.refund(programs, pass, raw, of);
             }

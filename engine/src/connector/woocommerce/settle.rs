@@ -6,7 +6,7 @@ use super::entities::Head;
 use super::lists;
 use crate::clock::Clock;
 use crate::error::{Category, Error, Result};
-use crate::mapping::{decimal, split_page};
+use crate::mapping::decimal;
 use crate::model::{Entity, RecordFailure};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -25,11 +25,9 @@ const ROUNDS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(1500);
 
 /// Might this order be half-written?
-pub fn is_suspect(raw: &RawValue, head: &Head<'_>, now: Option<Timestamp>) -> bool {
-    let young = match (head.modified(), now) {
-        (Some(modified), Some(now)) => now.duration_since(modified) < YOUNG,
-        _ => true,
-    };
+pub fn is_suspect(raw: &RawValue, head: &Head<'_>, now: Timestamp) -> bool {
+    // One that doesn't say when it changed may have changed just now.
+    let young = head.modified().is_none_or(|modified| now.duration_since(modified) < YOUNG);
     young && !adds_up(raw)
 }
 
@@ -140,8 +138,7 @@ async fn read(
     query.push(("per_page", lists::MAX_PAGE.to_string()));
     let answer = api.get(lists::path(Entity::Orders), &query).await?;
     *calls += answer.calls();
-    let (body, _) = answer.body()?;
-    let page = split_page(body).map_err(|_| super::client::not_a_list("orders"))?;
+    let (page, _) = answer.list()?;
     Ok(page
         .into_iter()
         .filter_map(|raw| Some((Head::of(raw).id()?, Arc::from(raw.get()))))

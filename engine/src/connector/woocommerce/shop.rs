@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use crate::connector::Pass;
 use crate::error::{Error, Result};
 use crate::http::{HttpContext, RetryPolicy};
-use crate::mapping::split_page;
 use crate::model::Entity;
 use crate::store::{Connection, Stream};
 use serde::Deserialize;
@@ -175,7 +174,7 @@ impl Shop {
         let pass = Pass { ids_only: true, ..pass.clone() };
         let query = lists::query(entity, &pass, at, 1, self.settings.dp);
         let answer = read_list(&self.api, lists::path(entity), &query).await?;
-        let list = answer.0.json::<Vec<&RawValue>>()?.value;
+        let (list, _) = answer.list()?;
         let id = list.first().and_then(|raw| Head::of(raw).id());
         Ok(id.map(|id| Part::Poisoned { id, error }))
     }
@@ -221,8 +220,7 @@ impl Shop {
         ];
         let answer = self.api.get(lists::path(Entity::Orders), &query).await?;
         *calls += answer.calls();
-        let (body, _) = answer.body()?;
-        let page = split_page(body).map_err(|_| super::client::not_a_list("orders"))?;
+        let (page, _) = answer.list()?;
         Ok(page.into_iter().filter_map(|raw| parent(raw, status == "trash")).collect())
     }
 
@@ -239,7 +237,7 @@ impl Shop {
 /// An answer that is a list for certain.
 pub async fn read_list(api: &Api, path: &str, query: &[(&'static str, String)]) -> Result<Answer> {
     let answer = api.get(path, query).await?;
-    answer.0.json::<Vec<&RawValue>>()?;
+    answer.list()?;
     Ok(answer)
 }
 
