@@ -1,6 +1,7 @@
 //! What the engine asks of a platform. Adding one touches its folder here, its default mappings,
 //! its simulator and its docs page, and [`build`].
 
+pub mod quickbooks;
 pub mod woocommerce;
 
 use crate::error::{Error, Result};

@@ -25,6 +25,9 @@ pub struct ClientConfig {
     pub timeout: Duration,
     /// Bytes of an answer, unpacked.
     pub max_response: usize,
+    /// How long the account is left alone after a 429 without `Retry-After`. None: only that call
+    /// waits, as after any failure.
+    pub throttle_pause: Option<Duration>,
 }
 
 impl Default for ClientConfig {
@@ -36,6 +39,7 @@ impl Default for ClientConfig {
             allow_http: false,
             timeout: Duration::from_secs(60),
             max_response: 32 << 20,
+            throttle_pause: None,
         }
     }
 }
@@ -70,6 +74,16 @@ impl Client {
         // Cancelled at whatever is awaited: dropping the call gives back its place and permit.
         match self.http.cancel.run_until_cancelled(self.send_retrying(request, &target)).await {
             Some(answer) => answer,
+            None => Err(Error::cancelled()),
+        }
+    }
+
+    /// Takes a token of the account's rates and waits for it, without a call: for what has a limit of
+    /// its own beside that of all calls (batches). Error: `cancelled`.
+    pub async fn turn(&self) -> Result<()> {
+        let wait = self.account.take_token(self.http.shared.steady.now());
+        match self.http.cancel.run_until_cancelled(self.wait(wait, WaitReason::Paced)).await {
+            Some(()) => Ok(()),
             None => Err(Error::cancelled()),
         }
     }
@@ -169,7 +183,10 @@ impl Client {
     fn judge(&self, request: &Request, response: Response, permit: Permit) -> Verdict {
         let now = self.http.shared.steady.now();
         let status = response.status;
-        let asked = failure::retry_after(&response.headers, self.http.config.clock.now());
+        let mut asked = failure::retry_after(&response.headers, self.http.config.clock.now());
+        if status.as_u16() == 429 {
+            asked = asked.or(self.config.throttle_pause);
+        }
         match status.as_u16() {
             429 => {
                 permit.answered();
