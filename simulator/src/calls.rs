@@ -19,10 +19,13 @@ struct Inner {
 /// One call as it was answered. Headers and bodies are not kept: they hold credentials.
 #[derive(Debug, Clone)]
 pub struct Logged {
+    /// Upper case.
     pub method: String,
+    /// As sent, without the query.
     pub path: String,
     /// As sent, but for credentials, which are left out.
     pub query: String,
+    /// Of the answer; 0: the connection was broken before one.
     pub status: u16,
 }
 
@@ -79,6 +82,7 @@ impl Calls {
         self.inner().log.iter().cloned().collect()
     }
 
+    /// Forgets counts and log.
     pub fn reset(&self) {
         let mut inner = self.inner();
         let logging = inner.logging;

@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What the control API reaches.
 pub struct Control {
+    /// In the order of the state file.
     pub platforms: Vec<Arc<Served>>,
+    /// The one clock of all platforms.
     pub clock: SimClock,
     /// Cancelled by `POST /shutdown`.
     pub stop: CancellationToken,

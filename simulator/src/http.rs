@@ -15,6 +15,7 @@ pub struct Request {
     pub query: String,
     /// Names in lower case, in the order received.
     pub headers: Vec<(String, String)>,
+    /// Empty when there was none.
     pub body: Bytes,
     /// True when the request came through TLS.
     pub secure: bool,
@@ -39,11 +40,13 @@ impl Request {
 /// What goes back to the client.
 #[derive(Debug, Clone)]
 pub struct Response {
+    /// HTTP status, 200 to 599.
     pub status: u16,
     /// In the order they are sent.
     pub headers: Vec<(String, String)>,
     /// Sent one after the other, so that pre-rendered records needn't be copied together.
     pub body: Vec<Bytes>,
+    /// Whole and at once, unless a fault says otherwise.
     pub sending: Sending,
 }
 
@@ -61,6 +64,7 @@ pub struct Sending {
 }
 
 impl Response {
+    /// An answer with a body of this type, sent in chunks.
     pub fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         Response {
             status,
@@ -80,6 +84,7 @@ impl Response {
         Response { status, headers: vec![], body: vec![], sending: Sending::default() }
     }
 
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self

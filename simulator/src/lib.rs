@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// Where the clock starts; by default the later of now and 2026-11-24.
     pub start: Option<Timestamp>,
+    /// The shop.
     pub woocommerce: woocommerce::Options,
     /// Count calls, but don't log them: for benchmarks.
     pub no_call_log: bool,
@@ -60,7 +61,9 @@ pub struct Handle {
     pub control: String,
     /// The certificate authority that https clients have to trust, PEM.
     pub ca_pem: String,
+    /// The one clock of all platforms.
     pub clock: SimClock,
+    /// In the order of the state file; the shop comes first.
     pub platforms: Vec<PlatformHandle>,
     /// The shop, for tests that look at or change it directly.
     pub shop: Arc<woocommerce::WooCommerce>,
@@ -70,19 +73,23 @@ pub struct Handle {
 /// One running platform.
 #[derive(Clone)]
 pub struct PlatformHandle {
+    /// Where it listens.
     pub addresses: Addresses,
     served: Arc<Served>,
 }
 
 impl PlatformHandle {
+    /// As in the control API and the state file.
     pub fn name(&self) -> &'static str {
         self.served.platform.name()
     }
 
+    /// Its counters.
     pub fn calls(&self) -> &Calls {
         &self.served.calls
     }
 
+    /// Its faults.
     pub fn faults(&self) -> &FaultPlan {
         &self.served.faults
     }

@@ -16,6 +16,7 @@ pub struct Addresses {
 /// A call to the control API under `/{platform}/`.
 #[derive(Debug, Clone)]
 pub struct ControlCall<'a> {
+    /// Upper case.
     pub method: &'a str,
     /// The path's parts after the platform's name.
     pub path: Vec<&'a str>,
@@ -31,8 +32,10 @@ pub type ControlReply = Result<Value, ControlError>;
 /// Why a control call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ControlError {
+    /// 404: nothing of that name.
     #[error("{0}")]
     NotFound(String),
+    /// 400: an argument is missing or wrong.
     #[error("{0}")]
     BadRequest(String),
 }

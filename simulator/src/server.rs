@@ -26,9 +26,13 @@ const LARGEST_REQUEST: usize = 64 << 20;
 
 /// A platform with everything the server keeps about it.
 pub struct Served {
+    /// What answers.
     pub platform: Arc<dyn Platform>,
+    /// What goes wrong.
     pub faults: Arc<FaultPlan>,
+    /// What was asked.
     pub calls: Arc<Calls>,
+    /// The time of the `Date` header.
     pub clock: SimClock,
 }
 

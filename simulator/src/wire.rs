@@ -31,6 +31,7 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Puts a connection under the control of `cutter`.
     pub fn new(stream: TcpStream, cutter: Cutter) -> Self {
         Wire { stream, cutter }
     }

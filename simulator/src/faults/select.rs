@@ -18,6 +18,7 @@ pub struct Match {
     pub every: Option<u64>,
     /// Each matching call with this chance, from 0 to 1, drawn from `seed`.
     pub probability: Option<f64>,
+    /// Of the chance; the same seed strikes the same calls.
     pub seed: u64,
     /// No more than so many times.
     pub count: Option<u64>,
@@ -123,6 +124,7 @@ impl FaultPlan {
         inner.faults.len() < before
     }
 
+    /// Takes all faults away.
     pub fn clear(&self) {
         self.inner().faults.clear();
     }

@@ -12,7 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 /// An authenticated caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
+    /// Of the key.
     pub permissions: Permissions,
+    /// Of the key's owner.
     pub role: Role,
 }
 

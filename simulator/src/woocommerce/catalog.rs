@@ -35,6 +35,7 @@ fn render_tax(shop: &Shop, tax: &Record) -> Value {
     Value::Object(record)
 }
 
+/// `GET /taxes`.
 pub fn taxes(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     let query = Query::read(&mut call.params, &RULES, &shop.zone)?;
     let class = call.params.text("class").map(str::to_owned);
@@ -48,6 +49,7 @@ pub fn taxes(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     Ok(Reply::page(items.into_iter().map(|t| render_tax(shop, t)).collect(), paging))
 }
 
+/// `GET`, `PUT` or `DELETE /taxes/{id}`; deleting needs `force`.
 pub fn tax(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     let tax = shop.taxes.get(&id).ok_or_else(invalid_id)?;
     let body = render_tax(shop, tax);
@@ -77,6 +79,7 @@ pub fn tax(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     }
 }
 
+/// `POST /taxes`.
 pub fn create_tax(shop: &mut Shop, call: &Call<'_>) -> Reply {
     shop.last.tax += 1;
     let id = shop.last.tax;
@@ -94,6 +97,7 @@ pub fn create_tax(shop: &mut Shop, call: &Call<'_>) -> Reply {
     Reply::created(body, format!("{}/wp-json/wc/v3/taxes/{id}", shop.site_url))
 }
 
+/// `GET /taxes/classes`: all at once.
 pub fn tax_classes(shop: &Shop) -> Reply {
     let one = |class: &Record| {
         let mut record = class.clone();
@@ -129,6 +133,7 @@ pub fn categories(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     Ok(Reply::page(items.into_iter().map(|c| render_term(shop, c, "categories")).collect(), paging))
 }
 
+/// `GET /products/categories/{id}`.
 pub fn category(shop: &Shop, id: u64) -> ApiResult<Reply> {
     let found = shop.categories.get(&id);
     let missing =
@@ -142,6 +147,7 @@ pub fn attributes(shop: &Shop) -> Reply {
     Reply::ok(all.collect::<Vec<_>>())
 }
 
+/// `GET /products/attributes/{id}`.
 pub fn attribute(shop: &Shop, id: u64) -> ApiResult<Reply> {
     let missing =
         || ApiError::new(404, "woocommerce_rest_taxonomy_invalid", "Resource does not exist.");
@@ -199,6 +205,7 @@ pub fn create_note(shop: &mut Shop, call: &Call<'_>, order: u64) -> ApiResult<Re
     Ok(Reply::created(body, location))
 }
 
+/// `GET` or `DELETE /orders/{id}/notes/{id}`; deleting needs `force`.
 pub fn note(shop: &mut Shop, call: &Call<'_>, order: u64, id: u64) -> ApiResult<Reply> {
     order_exists(shop, order)?;
     let found = shop.notes.get(&id).filter(|n| number(n, "order_id") == order);

@@ -26,6 +26,7 @@ fn not_found(status: u16) -> ApiError {
     error.with("status", status)
 }
 
+/// A coupon as shown, with so many decimals.
 pub fn render(shop: &Shop, coupon: &Record, places: u32) -> Value {
     let mut record = coupon.clone();
     let id = number(coupon, "id");
@@ -34,6 +35,7 @@ pub fn render(shop: &Shop, coupon: &Record, places: u32) -> Value {
     Value::Object(record)
 }
 
+/// `GET /coupons`; those in the trash don't show.
 pub fn list(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     let query = Query::read(&mut call.params, &RULES, &shop.zone)?;
     let code = call.params.text("code").map(str::to_lowercase);
@@ -50,10 +52,12 @@ pub fn list(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     Ok(Reply::page(items.into_iter().map(|c| render(shop, c, places)).collect(), paging))
 }
 
+/// A coupon as webhooks and batches show it.
 pub fn find(shop: &Shop, id: u64) -> Option<Value> {
     shop.coupons.get(&id).map(|c| render(shop, c, shop.decimals()))
 }
 
+/// `GET /coupons/{id}`.
 pub fn get(shop: &Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     let coupon = shop.coupons.get(&id).ok_or_else(|| not_found(404))?;
     Ok(Reply::ok(render(shop, coupon, places(shop, call))))
@@ -114,6 +118,7 @@ fn check_code(shop: &Shop, body: &Record, own: u64) -> ApiResult<()> {
     }
 }
 
+/// Creates a coupon; the answer is its id. The code is its natural key: reference, 8.
 pub fn create(shop: &mut Shop, body: &Record) -> ApiResult<u64> {
     if number(body, "id") != 0 {
         let message = "Cannot create existing shop_coupon.";
@@ -134,6 +139,7 @@ pub fn create(shop: &mut Shop, body: &Record) -> ApiResult<u64> {
     Ok(id)
 }
 
+/// Changes a coupon. `unknown`: the status for an id that isn't there.
 pub fn update(shop: &mut Shop, id: u64, body: &Record, unknown: u16) -> ApiResult<()> {
     let Some(mut coupon) = shop.coupons.get(&id).cloned() else { return Err(not_found(unknown)) };
     if body.contains_key("code") {
@@ -146,17 +152,20 @@ pub fn update(shop: &mut Shop, id: u64, body: &Record, unknown: u16) -> ApiResul
     Ok(())
 }
 
+/// `POST /coupons`.
 pub fn post(shop: &mut Shop, call: &Call<'_>) -> ApiResult<Reply> {
     let id = create(shop, &call.body)?;
     let location = format!("{}/wp-json/wc/v3/coupons/{id}", shop.site_url);
     Ok(Reply::created(find(shop, id).unwrap_or_default(), location))
 }
 
+/// `PUT /coupons/{id}`.
 pub fn put(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     update(shop, id, &call.body, 404)?;
     get(shop, call, id)
 }
 
+/// `DELETE /coupons/{id}`: into the trash, or with `force` for good.
 pub fn delete(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     let coupon = shop.coupons.get(&id).ok_or_else(|| not_found(404))?;
     let before = render(shop, coupon, places(shop, call));

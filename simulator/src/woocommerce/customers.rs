@@ -37,6 +37,7 @@ fn not_found() -> ApiError {
     ApiError::new(404, "wc_user_invalid_id", "Invalid user ID.").without_allow()
 }
 
+/// A customer as shown.
 pub fn render(shop: &Shop, customer: &Record) -> Value {
     let mut record = customer.clone();
     let id = number(customer, "id");
@@ -74,10 +75,12 @@ fn matches(customer: &Record, words: &str) -> bool {
         .any(|key| text(customer, key).to_lowercase().contains(words))
 }
 
+/// `GET /customers/{id}`, whatever the role.
 pub fn get(shop: &Shop, id: u64) -> ApiResult<Reply> {
     find(shop, id).map(Reply::ok).ok_or_else(not_found)
 }
 
+/// A customer as webhooks and batches show it.
 pub fn find(shop: &Shop, id: u64) -> Option<Value> {
     shop.customers.get(&id).map(|c| render(shop, c))
 }
@@ -197,17 +200,20 @@ pub fn update(shop: &mut Shop, id: u64, body: &Record, unknown: u16) -> ApiResul
     Ok(())
 }
 
+/// `POST /customers`.
 pub fn post(shop: &mut Shop, call: &Call<'_>) -> ApiResult<Reply> {
     let id = create(shop, &call.body)?;
     let location = format!("{}/wp-json/wc/v3/customers/{id}", shop.site_url);
     Ok(Reply::created(find(shop, id).unwrap_or_default(), location))
 }
 
+/// `PUT /customers/{id}`.
 pub fn put(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     update(shop, id, &call.body, 400)?;
     get(shop, id)
 }
 
+/// `DELETE /customers/{id}`: for good, and only with `force`.
 pub fn delete(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     let before = find(shop, id)
         .ok_or_else(|| ApiError::new(400, "woocommerce_rest_invalid_id", "Invalid resource id."))?;

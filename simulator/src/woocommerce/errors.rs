@@ -5,8 +5,11 @@ use serde_json::{Map, Value, json};
 /// A failed call as the API answers it.
 #[derive(Debug, Clone)]
 pub struct ApiError {
+    /// HTTP status.
     pub status: u16,
+    /// WordPress' own name for the error.
     pub code: String,
+    /// Text for people, in WordPress' words.
     pub message: String,
     /// Mostly an object with the status; refund errors have a bare number here.
     pub data: Box<Value>,
@@ -16,9 +19,11 @@ pub struct ApiError {
     pub vary: bool,
 }
 
+/// What a handler gives.
 pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
+    /// With the status as its data, and an `Allow` header.
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         ApiError {
             status,
@@ -38,11 +43,13 @@ impl ApiError {
         self
     }
 
+    /// Refusals before the handler don't list methods.
     pub fn without_allow(mut self) -> Self {
         self.allow = false;
         self
     }
 
+    /// 404 for a path or method that no route has.
     pub fn no_route() -> Self {
         let text = "No route was found matching the URL and request method.";
         ApiError::new(404, "rest_no_route", text).without_allow()
@@ -73,6 +80,7 @@ impl ApiError {
         ApiError::new(400, "rest_missing_callback_param", message).with("params", json!(names))
     }
 
+    /// As sent.
     pub fn body(&self) -> Value {
         json!({"code": self.code, "message": self.message, "data": self.data})
     }
@@ -81,17 +89,23 @@ impl ApiError {
 /// One parameter that failed validation.
 #[derive(Debug, Clone)]
 pub struct InvalidParam {
+    /// The parameter.
     pub name: String,
+    /// What is wrong with it, by WordPress' name.
     pub code: &'static str,
+    /// What is wrong with it, for people.
     pub message: String,
+    /// Mostly null.
     pub data: Value,
 }
 
 impl InvalidParam {
+    /// Without data.
     pub fn new(name: &str, code: &'static str, message: impl Into<String>) -> Self {
         InvalidParam { name: name.into(), code, message: message.into(), data: Value::Null }
     }
 
+    /// A value of the wrong JSON type.
     pub fn not_of_type(name: &str, kind: &str) -> Self {
         let mut fault =
             Self::new(name, "rest_invalid_type", format!("{name} is not of type {kind}."));

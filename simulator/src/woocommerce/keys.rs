@@ -8,24 +8,32 @@ use std::fmt;
 /// What a key's owner may do at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// May do everything.
     Administrator,
+    /// May do everything that concerns the shop.
     ShopManager,
+    /// May buy, and nothing through this API.
     Customer,
 }
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permissions {
+    /// GET only.
     Read,
+    /// Anything but GET.
     Write,
+    /// Both.
     ReadWrite,
 }
 
 impl Permissions {
+    /// GET and HEAD.
     pub fn may_read(self) -> bool {
         self != Permissions::Write
     }
 
+    /// POST, PUT, PATCH and DELETE.
     pub fn may_write(self) -> bool {
         self != Permissions::Read
     }
@@ -34,9 +42,13 @@ impl Permissions {
 /// One API key.
 #[derive(Clone)]
 pub struct Key {
+    /// `ck_` and 40 hex digits.
     pub consumer_key: String,
+    /// `cs_` and 40 hex digits.
     pub consumer_secret: String,
+    /// What it may do.
     pub permissions: Permissions,
+    /// Of the user it belongs to.
     pub role: Role,
     /// OAuth nonces by timestamp. WooCommerce keeps only the last of a second.
     pub nonces: BTreeMap<i64, String>,
@@ -49,6 +61,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
+    /// A new pair.
     pub fn generate(permissions: Permissions, role: Role) -> Self {
         let mut random = rand::rng();
         let mut hex = |prefix: &str| {
@@ -64,6 +77,7 @@ impl Key {
         }
     }
 
+    /// The pair, as the state file has it.
     pub fn to_json(&self) -> Value {
         json!({"consumer_key": self.consumer_key, "consumer_secret": self.consumer_secret})
     }
@@ -91,10 +105,12 @@ impl Keys {
         }
     }
 
+    /// A key by our name for it.
     pub fn named(&self, name: &str) -> Option<&Key> {
         self.named.iter().find(|(n, _)| n == name).map(|(_, key)| key)
     }
 
+    /// A key by its public half.
     pub fn find(&mut self, consumer_key: &str) -> Option<&mut Key> {
         self.named.iter_mut().map(|(_, key)| key).find(|k| k.consumer_key == consumer_key)
     }
@@ -105,6 +121,7 @@ impl Keys {
         self.named.push((name.to_owned(), key));
     }
 
+    /// Takes a key away; false when there is none of this name.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.named.len();
         self.named.retain(|(n, _)| n != name);

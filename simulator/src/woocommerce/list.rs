@@ -10,8 +10,11 @@ use std::cmp::Ordering;
 
 /// What lists of a resource understand.
 pub struct Rules {
+    /// Values of `orderby`.
     pub orderby: &'static [&'static str],
+    /// Without the parameter.
     pub default_orderby: &'static str,
+    /// Newest or highest first, unless asked otherwise.
     pub default_desc: bool,
     /// Values of `status`; empty: there is no such parameter.
     pub statuses: &'static [&'static str],
@@ -37,7 +40,9 @@ pub struct Query {
     exclude: Vec<u64>,
     /// The column, whether the bound is a lower one, and the bound.
     dates: Vec<(String, bool, String)>,
+    /// As asked for.
     pub status: Vec<String>,
+    /// In lower case.
     pub search: Option<String>,
     posts_table: bool,
 }
@@ -142,6 +147,7 @@ impl Query {
         }
     }
 
+    /// Nothing was asked, or `any` was: it wins over what stands beside it.
     pub fn wants_any_status(&self) -> bool {
         self.status.is_empty() || self.status.iter().any(|s| s == "any")
     }

@@ -1,5 +1,5 @@
-//! A WooCommerce 10.2 shop behind its REST API v3. Rules come from measurements of a real shop; the
-//! comments that say "reference" mean the notes on those (`docs` of the project), by section.
+//! A WooCommerce 10.2 shop behind its REST API v3. Rules come from measurements of a real shop:
+//! where a comment says "reference", it means `fixtures/woocommerce/measured.md`, by section.
 //!
 //! A request goes `dispatch` (route, authentication by `auth` and `oauth`, body) -> its resource's
 //! handler -> `reply` (headers, `Link`, `_fields`, PHP's JSON). State is in `state`, filled by
@@ -70,6 +70,7 @@ pub enum Source {
 /// How the shop is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where its records come from.
     pub source: Source,
     /// IANA name. The recorded shop's own is America/New_York.
     pub timezone: String,

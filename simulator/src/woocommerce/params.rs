@@ -58,10 +58,12 @@ impl Params {
         }
     }
 
+    /// Replaces a single value in its place, or adds it at the end.
     pub fn set_text(&mut self, name: &str, value: impl Into<String>) {
         self.set(name, Param::Text(value.into()));
     }
 
+    /// The value under a name.
     pub fn get(&self, name: &str) -> Option<&Param> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
@@ -91,10 +93,12 @@ impl Params {
         self.text(name).is_some_and(|text| !no.contains(&text))
     }
 
+    /// A whole number; nothing when it isn't one.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.text(name).and_then(|text| text.trim().parse().ok())
     }
 
+    /// Names and values in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = &(String, Param)> {
         self.0.iter()
     }

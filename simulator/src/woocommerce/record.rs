@@ -5,6 +5,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Map, Value};
 use std::str::FromStr;
 
+/// Keys keep the order they came in.
 pub type Record = Map<String, Value>;
 
 /// The text under `key`, empty when it is missing or no text.
@@ -57,6 +58,7 @@ pub fn as_amount(value: &Value) -> Option<Decimal> {
     Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
+/// Puts a value in its place, or at the end when the key is new.
 pub fn set(record: &mut Record, key: &str, value: impl Into<Value>) {
     record.insert(key.to_owned(), value.into());
 }

@@ -72,6 +72,7 @@ pub fn list_of(shop: &Shop, call: &mut Call<'_>, order: Option<u64>) -> ApiResul
     Ok(Reply::page(body, paging))
 }
 
+/// `GET /orders/{id}/refunds/{id}`.
 pub fn get(shop: &Shop, call: &Call<'_>, order: u64, id: u64) -> ApiResult<Reply> {
     let refund = shop.refunds.get(&id).filter(|r| number(r, "parent_id") == order);
     let refund = refund.ok_or_else(not_found)?;

@@ -14,9 +14,11 @@ use serde_json::Value;
 pub struct Call<'a> {
     /// Upper case; HEAD comes as GET.
     pub method: &'a str,
+    /// What the path means.
     pub route: &'a Route,
     /// The path as called, behind `/wp-json`.
     pub path: String,
+    /// Handlers put in what they understood: `Link` repeats it.
     pub params: Params,
     /// The JSON body's keys; empty when there was none.
     pub body: Record,
@@ -26,28 +28,38 @@ pub struct Call<'a> {
 
 /// What a handler answers.
 pub struct Reply {
+    /// HTTP status.
     pub status: u16,
+    /// Before `_fields` are chosen.
     pub body: Value,
+    /// Of lists that are paged.
     pub paging: Option<Paging>,
+    /// Of what was created.
     pub location: Option<String>,
 }
 
 /// How far a list goes.
 pub struct Paging {
+    /// Records.
     pub total: usize,
+    /// Of the size asked for.
     pub pages: usize,
+    /// The one asked for, from 1.
     pub page: usize,
 }
 
 impl Reply {
+    /// 200.
     pub fn ok(body: impl Into<Value>) -> Self {
         Reply { status: 200, body: body.into(), paging: None, location: None }
     }
 
+    /// 201, with the new record's address.
     pub fn created(body: Value, location: String) -> Self {
         Reply { status: 201, body, paging: None, location: Some(location) }
     }
 
+    /// 200, a page of a list.
     pub fn page(body: Vec<Value>, paging: Paging) -> Self {
         Reply { status: 200, body: Value::Array(body), paging: Some(paging), location: None }
     }

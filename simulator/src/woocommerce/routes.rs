@@ -171,11 +171,13 @@ impl Route {
         }
     }
 
+    /// Does the route have this method? HEAD goes with GET.
     pub fn takes(&self, method: &str) -> bool {
         let method = if method == "HEAD" { "GET" } else { method };
         self.allow().split(", ").any(|m| m == method)
     }
 
+    /// Is it one of the `/batch` routes?
     pub fn is_batch(&self) -> bool {
         self.allow() == BATCH
     }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// An order, and how much of it is visible yet.
 #[derive(Debug, Clone, Default)]
 pub struct Order {
+    /// The finished order.
     pub record: Record,
     /// Half-written forms that readers see first, the oldest in front.
     pub stages: VecDeque<Record>,
@@ -31,13 +32,21 @@ pub struct HalfWritten {
 /// sequence.
 #[derive(Debug, Clone, Default)]
 pub struct Sequences {
+    /// Orders, refunds, products, variations, coupons.
     pub post: u64,
+    /// Lines.
     pub item: u64,
+    /// Entries of `meta_data`.
     pub meta: u64,
+    /// Customers.
     pub user: u64,
+    /// Tax rates.
     pub tax: u64,
+    /// Webhooks.
     pub hook: u64,
+    /// Order notes.
     pub comment: u64,
+    /// Categories.
     pub term: u64,
 }
 
@@ -46,40 +55,60 @@ pub struct Sequences {
 pub struct Event {
     /// `order.updated`, `action.woocommerce_delete_order`.
     pub topic: String,
+    /// Of what it happened to.
     pub id: u64,
 }
 
 /// The shop's state.
 pub struct Shop {
+    /// The site's time zone.
     pub zone: TimeZone,
+    /// The shop's time.
     pub clock: SimClock,
     /// The site's address, as `Link` and `_links` have it: `https://127.0.0.1:PORT`.
     pub site_url: String,
     /// The address under which cron runs, which deliveries name as their source.
     pub cron_url: String,
+    /// The settings group `general`.
     pub general: Vec<Record>,
+    /// The settings group `tax`.
     pub tax_settings: Vec<Record>,
+    /// By id, those in the trash, too.
     pub orders: BTreeMap<u64, Order>,
+    /// By id, each with its order's as `parent_id`.
     pub refunds: BTreeMap<u64, Record>,
+    /// By id, those in the trash, too; no variations.
     pub products: BTreeMap<u64, Record>,
+    /// By id, each with its product's as `parent_id`.
     pub variations: BTreeMap<u64, Record>,
+    /// By id, users of all roles.
     pub customers: BTreeMap<u64, Record>,
+    /// By id, those in the trash, too.
     pub coupons: BTreeMap<u64, Record>,
+    /// Tax rates by id.
     pub taxes: BTreeMap<u64, Record>,
+    /// In the order shown.
     pub tax_classes: Vec<Record>,
+    /// Product categories by id.
     pub categories: BTreeMap<u64, Record>,
+    /// Product attributes by id.
     pub attributes: BTreeMap<u64, Record>,
     /// Order notes; `order_id` is the shop's own key and never shown.
     pub notes: BTreeMap<u64, Record>,
+    /// By id.
     pub webhooks: BTreeMap<u64, Webhook>,
+    /// Who may call.
     pub keys: Keys,
+    /// The last numbers given out.
     pub last: Sequences,
+    /// How new orders become visible.
     pub half_written: HalfWritten,
     /// Drained by the webhook dispatcher.
     pub events: Vec<Event>,
 }
 
 impl Shop {
+    /// A shop without settings or records.
     pub fn empty(zone: TimeZone, clock: SimClock) -> Self {
         Shop {
             zone,
@@ -125,6 +154,7 @@ impl Shop {
         self.set_date(record, "date_modified", &now);
     }
 
+    /// Notes a product's modification now, if it is there.
     pub fn touch_product(&mut self, id: u64) {
         if let Some(mut record) = self.products.remove(&id) {
             self.touch(&mut record);
@@ -132,6 +162,7 @@ impl Shop {
         }
     }
 
+    /// Notes an order's modification now, if it is there.
     pub fn touch_order(&mut self, id: u64) {
         if let Some(mut order) = self.orders.remove(&id) {
             self.touch(&mut order.record);
@@ -162,16 +193,19 @@ impl Shop {
         self.setting("woocommerce_price_num_decimals").parse().unwrap_or(2)
     }
 
+    /// A new number for an order, refund, product, variation or coupon.
     pub fn next_post(&mut self) -> u64 {
         self.last.post += 1;
         self.last.post
     }
 
+    /// A new number for a line.
     pub fn next_item(&mut self) -> u64 {
         self.last.item += 1;
         self.last.item
     }
 
+    /// A new number for an entry of `meta_data`.
     pub fn next_meta(&mut self) -> u64 {
         self.last.meta += 1;
         self.last.meta

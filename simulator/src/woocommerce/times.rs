@@ -133,4 +133,12 @@ mod tests {
         }
         assert_eq!(naive.bound(false, &zone("Europe/Berlin"), false), "2026-11-01T09:00:00");
     }
+
+    #[test]
+    fn a_naive_value_in_the_hour_that_clocks_skip_moves_on() {
+        let skipped = DateParam::read("2026-03-08T02:30:00").unwrap();
+        let bound = skipped.bound(true, &zone("America/New_York"), false);
+        assert_eq!(bound, "2026-03-08T03:30:00");
+        assert_eq!(skipped.bound(true, &zone("UTC"), false), "2026-03-08T02:30:00");
+    }
 }

@@ -48,6 +48,7 @@ pub const RULES: Rules = Rules {
     dates: true,
 };
 
+/// 404 when read or deleted, 400 when updated in a batch.
 pub fn not_found(status: u16) -> ApiError {
     let mut error = ApiError::new(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.");
     error.status = status;

@@ -11,12 +11,17 @@ const PRECISION: u32 = 4;
 /// One rate that applies.
 #[derive(Debug, Clone)]
 pub struct Rate {
+    /// Of the rate.
     pub id: u64,
+    /// `US-NY-NY SALES TAX-1`.
     pub code: String,
+    /// As shown on the order.
     pub label: String,
     /// Per cent.
     pub percent: Decimal,
+    /// Taxes the taxes before it, too.
     pub compound: bool,
+    /// Applies to shipping.
     pub on_shipping: bool,
 }
 

@@ -99,6 +99,7 @@ fn find(shop: &Shop, parent: u64, id: u64, status: u16) -> ApiResult<&Record> {
     found.ok_or_else(|| not_found(status))
 }
 
+/// `GET /products/{id}/variations/{id}`.
 pub fn get(shop: &Shop, parent: u64, id: u64) -> ApiResult<Reply> {
     Ok(Reply::ok(render(shop, find(shop, parent, id, 404)?)))
 }
@@ -202,12 +203,14 @@ pub fn update(shop: &mut Shop, parent: u64, id: u64, body: &Record, unknown: u16
     Ok(())
 }
 
+/// `POST /products/{id}/variations`.
 pub fn post(shop: &mut Shop, call: &Call<'_>, parent: u64) -> ApiResult<Reply> {
     let id = create(shop, parent, &call.body)?;
     let location = format!("{}/wp-json/wc/v3/products/{parent}/variations/{id}", shop.site_url);
     Ok(Reply::created(render(shop, find(shop, parent, id, 404)?), location))
 }
 
+/// `PUT /products/{id}/variations/{id}`.
 pub fn put(shop: &mut Shop, call: &Call<'_>, parent: u64, id: u64) -> ApiResult<Reply> {
     update(shop, parent, id, &call.body, 404)?;
     get(shop, parent, id)
@@ -220,6 +223,7 @@ pub fn delete(shop: &mut Shop, parent: u64, id: u64, unknown: u16) -> ApiResult<
     Ok(Reply::ok(before))
 }
 
+/// Deletes it; the parent's date moves, and only a custom topic tells.
 pub fn destroy(shop: &mut Shop, id: u64) {
     let Some(record) = shop.variations.remove(&id) else { return };
     sync_parent(shop, number(&record, "parent_id"));

@@ -42,6 +42,7 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
+    /// Delivers so long after an event; to loopback hosts only if told so.
     pub fn new(delay: Duration, to_loopback: bool) -> Self {
         Dispatcher {
             queue: Mutex::default(),

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 /// A webhook: what the API shows of it, and what it doesn't.
 #[derive(Clone)]
 pub struct Webhook {
+    /// As shown.
     pub record: Record,
     /// Never shown.
     pub secret: String,
@@ -116,6 +117,7 @@ fn render(shop: &Shop, hook: &Webhook) -> Value {
     Value::Object(record)
 }
 
+/// `GET /webhooks`.
 pub fn list(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     let query = Query::read(&mut call.params, &RULES, &shop.zone)?;
     let status = call.params.text("status").filter(|s| *s != "all").map(str::to_owned);
@@ -129,6 +131,7 @@ pub fn list(shop: &Shop, call: &mut Call<'_>) -> ApiResult<Reply> {
     Ok(Reply::page(items.into_iter().map(|w| render(shop, w)).collect(), paging))
 }
 
+/// `GET /webhooks/{id}`.
 pub fn get(shop: &Shop, id: u64) -> ApiResult<Reply> {
     Ok(Reply::ok(render(shop, shop.webhooks.get(&id).ok_or_else(not_found)?)))
 }
@@ -226,6 +229,7 @@ pub fn put(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     get(shop, id)
 }
 
+/// `DELETE /webhooks/{id}`: only with `force`.
 pub fn delete(shop: &mut Shop, call: &Call<'_>, id: u64) -> ApiResult<Reply> {
     let before = get(shop, id)?;
     if !forced(call) {
