@@ -93,7 +93,7 @@ fn document_tax(
     plan: &TaxPlan<'_>,
 ) -> DocumentTax {
     match plan.model() {
-        TaxModel::Off => DocumentTax::None,
+        TaxModel::Off | TaxModel::UsItem => DocumentTax::None,
         TaxModel::UsTotal => DocumentTax::Total(own),
         TaxModel::Codes => {
             let mut nets = nets(lines);

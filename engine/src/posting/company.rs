@@ -77,9 +77,12 @@ impl Default for Company {
 /// How tax gets onto a document of this company (quickbooks.md, 4.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaxModel {
-    /// US: lines are TAX or NON, and `TotalTax` is the shop's.
+    /// US, automated sales tax: lines are TAX or NON, and `TotalTax` is the shop's.
     UsTotal,
-    /// Sales tax is switched off: what was collected goes on an item.
+    /// US without it: what was collected goes on an item, lines are NON. Manual sales tax takes no
+    /// amount from outside.
+    UsItem,
+    /// Elsewhere, sales tax switched off: on an item, no codes.
     Off,
     /// Elsewhere: a code per line, a tax line per rate.
     Codes,
@@ -87,10 +90,12 @@ pub enum TaxModel {
 
 impl Company {
     pub fn tax_model(&self) -> TaxModel {
-        match (self.country.as_str(), self.uses_sales_tax) {
-            (_, false) => TaxModel::Off,
-            ("US", true) => TaxModel::UsTotal,
-            (_, true) => TaxModel::Codes,
+        let automated = self.uses_sales_tax && self.automated_sales_tax == Some(true);
+        match (self.is_us(), automated, self.uses_sales_tax) {
+            (true, true, _) => TaxModel::UsTotal,
+            (true, false, _) => TaxModel::UsItem,
+            (false, _, false) => TaxModel::Off,
+            (false, _, true) => TaxModel::Codes,
         }
     }
 

@@ -129,7 +129,7 @@ fn by_status(order: &Order, posted: &Posted, settings: &Settings) -> Decision {
     };
     let paid = order.paid_at.is_some();
     match (&posted.sale, status) {
-        (_, Status::Draft) => skip(order, "draft", "is a draft"),
+        (None, Status::Draft) => skip(order, "draft", "is a draft"),
         (Some(sale), status) => with_document(order, sale.kind, status, paid),
         (None, Status::Failed) if paid => paid_but(order, "failed"),
         (None, Status::Failed) => skip(order, "failed", "has failed"),
@@ -175,7 +175,7 @@ fn with_document(order: &Order, kind: DocumentKind, status: Status, paid: bool) 
                 "Cancelling refunds nothing: refund it in the shop, or settle it in QuickBooks.",
             ))
         }
-        Status::Failed | Status::Pending | Status::OnHold
+        Status::Draft | Status::Failed | Status::Pending | Status::OnHold
             if paid || kind == DocumentKind::SalesReceipt =>
         {
             Decision::Attention(Reason::new(

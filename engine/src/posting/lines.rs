@@ -1,7 +1,7 @@
 //! The lines of a sale: products, coupons, shipping, fees, gift cards (posting policy, Amounts 1 to
 //! 4 and 9).
 
-use super::company::{Company, TaxModel};
+use super::company::Company;
 use super::discounts;
 use super::input::{ExtraLine, Order, OrderLine};
 use super::money::{self, cents};
@@ -208,9 +208,4 @@ pub(super) fn code_word(code: &Code) -> &str {
         Code::Id(id) => id,
         Code::None => "none",
     }
-}
-
-/// Whether the company's lines bear codes at all.
-pub fn has_codes(company: &Company) -> bool {
-    company.tax_model() != TaxModel::Off
 }

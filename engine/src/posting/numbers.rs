@@ -59,9 +59,27 @@ pub fn adoptable(settings: &Settings, order: &Order) -> Vec<String> {
     numbers
 }
 
+/// Breaks long runs of digits: QuickBooks refuses what looks like a card number (6530), and some
+/// transaction ids do.
+pub fn unlike_a_card(text: &str) -> String {
+    const RUN: usize = 12;
+    let mut out = String::with_capacity(text.len());
+    let mut run = 0;
+    for c in text.chars() {
+        if c.is_ascii_digit() && run == RUN {
+            out.push(' ');
+            run = 0;
+        }
+        run = if c.is_ascii_digit() { run + 1 } else { 0 };
+        out.push(c);
+    }
+    out
+}
+
 /// The last 21 characters of the transaction id: the end is what tells payments apart.
 pub fn payment_reference(transaction_id: Option<&str>) -> Option<String> {
     let id = transaction_id.map(str::trim).filter(|id| !id.is_empty())?;
+    let id = unlike_a_card(id);
     let skip = id.chars().count().saturating_sub(MAX_REFERENCE);
     Some(id.chars().skip(skip).collect())
 }

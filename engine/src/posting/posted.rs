@@ -51,19 +51,20 @@ pub struct PostedDocument {
     pub linked: bool,
     /// In a bank deposit, or reconciled.
     pub locked: bool,
+    /// A person has changed it there since, as far as is known.
+    pub edited: bool,
     /// Voided by us or by a person.
     pub voided: bool,
     /// What both sides agreed on.
     pub agreed: Agreed,
 }
 
-/// The state that both sides agreed on at the last write, field by field
-/// ([`super::compare::owned`]).
+/// The state that both sides agreed on at the last write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Agreed {
-    /// What we sent.
+    /// What we wanted it to be: [`super::compare::wanted`].
     pub sent: Value,
-    /// What QuickBooks made of it, as its answer said.
+    /// What QuickBooks made of it, as its answer said: [`super::compare::owned`].
     pub answered: Value,
 }
 
@@ -75,8 +76,12 @@ pub struct Posted {
     pub sale: Option<PostedDocument>,
     /// The reversing document of each refund, by the refund's hub id.
     pub refunds: BTreeMap<i64, PostedDocument>,
+    /// The zero Payment that applied a refund's CreditMemo, by the refund's hub id.
+    pub credits_applied: BTreeMap<i64, PostedDocument>,
     /// The Payment of the Invoice, where we made one.
     pub payment: Option<PostedDocument>,
     /// The CreditMemo that took back a cancelled Invoice.
     pub cancellation: Option<PostedDocument>,
+    /// The zero Payment that applied it.
+    pub cancellation_applied: Option<PostedDocument>,
 }

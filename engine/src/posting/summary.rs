@@ -3,6 +3,7 @@
 //! and sum, always.
 
 use super::decide::Decision;
+use super::plan::OrderPlan;
 use super::posted::DocumentKind;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -106,6 +107,12 @@ impl Summary {
             Decision::Attention(reason) => row.attention.entry(reason.code).or_default().add(total),
             Decision::Post(kind) => row.posted.entry(*kind).or_default().add(total),
         }
+    }
+
+    /// Counts a planned order with its refunds.
+    pub fn plan(&mut self, currency: &str, total: Decimal, plan: &OrderPlan) {
+        self.order(currency, total, &plan.decision);
+        plan.refunds.iter().for_each(|(kind, amount)| self.refund(currency, *amount, *kind));
     }
 
     /// Counts a refund's document of a posted order.

@@ -116,10 +116,10 @@ fn is_own(line: &TaxLine, settings: &Settings, company: &Company) -> bool {
 fn own(line: &TaxLine, settings: &Settings, company: &Company) -> Result<Goes, Reason> {
     match (company.tax_model(), &settings.tax.sales_tax_item) {
         (TaxModel::UsTotal, _) => Ok(Goes::Own),
-        (TaxModel::Off, Some(item)) => Ok(Goes::Item(item.clone())),
-        (TaxModel::Off, None) => Err(Reason::new(
+        (TaxModel::UsItem | TaxModel::Off, Some(item)) => Ok(Goes::Item(item.clone())),
+        (TaxModel::UsItem | TaxModel::Off, None) => Err(Reason::new(
             "no_sales_tax_item",
-            "sales tax is switched off in the company, and tax was collected",
+            "automated sales tax is off in the company, and tax was collected",
             "Name an item on a liability account in tax.sales_tax_item.",
         )),
         (TaxModel::Codes, _) => Err(Reason::new(
@@ -154,7 +154,7 @@ fn code_target(line: &TaxLine, code: &str, company: &Company) -> Result<Goes, Re
 /// The code of lines that bear no tax of the company's.
 pub fn zero_code(settings: &Settings, company: &Company) -> Result<Code, Reason> {
     match company.tax_model() {
-        TaxModel::UsTotal => return Ok(Code::Exempt),
+        TaxModel::UsTotal | TaxModel::UsItem => return Ok(Code::Exempt),
         TaxModel::Off => return Ok(Code::None),
         TaxModel::Codes => {}
     }
@@ -213,7 +213,7 @@ impl<'a> TaxPlan<'a> {
     pub fn code(&self, taxes: &[LineTax]) -> Result<Code, Reason> {
         let is = |amount: Option<Decimal>| amount.is_some_and(|amount| !amount.is_zero());
         match self.model {
-            TaxModel::Off => Ok(Code::None),
+            TaxModel::Off | TaxModel::UsItem => Ok(self.zero.clone()),
             TaxModel::UsTotal => {
                 let own = taxes.iter().any(|tax| {
                     self.goes.get(&tax.id) == Some(&Goes::Own)

@@ -142,6 +142,7 @@ pub fn demo_json(company: &Company) -> Value {
         _ => tax["zero_code"] = json!("0%"),
     }
     json!({
+        "environment": "sandbox",
         "time_zone": "America/New_York",
         "start_date": "2025-01-01",
         "income_account": "Sales of Product Income",
