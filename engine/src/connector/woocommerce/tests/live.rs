@@ -1,18 +1,12 @@
-//! Pages and records by id, from a shop that answers.
+//! Pages, from a shop that answers.
 
 use super::fixtures::{read, text};
-use super::server::{FakeShop, JUST_NOW, LONG_AGO, list, ok, order, refusal};
+use super::server::{FakeShop, JUST_NOW, LONG_AGO, list, ok, order, records, refund, refusal};
 use crate::connector::Connector;
-use crate::model::{Cell, Entity, Mode, Presence};
+use crate::model::{Cell, Entity, Mode};
 use crate::store::Filters;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use wiremock::ResponseTemplate;
-
-fn records(file: &str) -> Vec<Value> {
-    serde_json::from_str(&read(file)).unwrap()
-}
 
 #[tokio::test]
 async fn drafts_of_the_checkout_are_skipped_and_guests_come_first() {
@@ -50,84 +44,6 @@ async fn of_one_guests_orders_on_a_page_the_newest_says_who_that_is() {
     assert_eq!(guests.len(), 1);
     assert_eq!(guests[0].remote_id, "guest:ann@example.test");
     assert_eq!(text(&guests[0].row, "display_name"), "Anna");
-}
-
-/// Lines without a header that equals them, as seen while an order of 60 lines was posted.
-fn half_written(id: i64, lines: &str) -> Value {
-    let mut half = order(id, JUST_NOW);
-    half["status"] = "pending".into();
-    half["total"] = "0.00".into();
-    half["total_tax"] = "0.00".into();
-    half["line_items"][0]["total"] = lines.into();
-    half
-}
-
-#[tokio::test]
-async fn a_half_written_order_is_read_again() {
-    let reads = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&reads);
-    let shop = FakeShop::start(move |_, query| {
-        if !query.contains_key("include") {
-            return list(&[half_written(7, "40.00")]);
-        }
-        match counted.fetch_add(1, Ordering::SeqCst) {
-            0 => list(&[half_written(7, "80.00")]),
-            _ => list(&[order(7, JUST_NOW)]),
-        }
-    })
-    .await;
-    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
-    assert_eq!(reads.load(Ordering::SeqCst), 2);
-    let whole: Value = order(7, JUST_NOW);
-    let got = page.records.iter().find(|r| r.remote_type == "order").unwrap();
-    assert_eq!(text(&got.row, "status"), whole["status"].as_str().unwrap());
-    assert_ne!(got.row.cell("total"), &Cell::Decimal("0.00".parse().unwrap()));
-    assert_eq!(page.calls, 3);
-    assert_eq!(page.notes, ["1 orders were seen half-written and read again"]);
-}
-
-#[tokio::test]
-async fn an_order_that_never_adds_up_is_taken_when_two_reads_agree() {
-    let shop = FakeShop::start(|_, _| list(&[half_written(7, "40.00")])).await;
-    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
-    assert_eq!(page.calls, 2);
-    assert!(page.failures.is_empty());
-    assert_eq!(page.records.iter().filter(|r| r.remote_type == "order").count(), 1);
-}
-
-#[tokio::test]
-async fn an_order_that_keeps_moving_fails_for_now_and_the_others_land() {
-    let reads = Arc::new(AtomicUsize::new(1));
-    let shop = FakeShop::start(move |_, _| {
-        let n = reads.fetch_add(1, Ordering::SeqCst);
-        list(&[order(6, LONG_AGO), half_written(7, &format!("{n}0.00"))])
-    })
-    .await;
-    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
-    let orders: Vec<&str> = page
-        .records
-        .iter()
-        .filter(|r| r.remote_type == "order")
-        .map(|r| r.remote_id.as_str())
-        .collect();
-    assert_eq!(orders, ["6"]);
-    assert_eq!(page.failures.len(), 1);
-    assert_eq!(page.failures[0].remote_id, "7");
-    assert_eq!(page.failures[0].error.code, "order_in_motion");
-    assert!(page.failures[0].error.retryable);
-}
-
-#[tokio::test]
-async fn an_old_order_that_does_not_add_up_is_taken_as_it_is() {
-    let shop = FakeShop::start(|_, _| {
-        let mut old = half_written(7, "40.00");
-        old["date_modified_gmt"] = LONG_AGO.into();
-        list(&[old])
-    })
-    .await;
-    let page = shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
-    assert_eq!(page.calls, 1, "tax rounded at the subtotal is off for good");
-    assert_eq!(page.records.iter().filter(|r| r.remote_type == "order").count(), 1);
 }
 
 #[tokio::test]
@@ -239,14 +155,6 @@ async fn a_filter_by_sku_finds_a_variation_with_its_parents_name() {
     assert_eq!(text(&page.records[0].row, "name"), "Variable Hoodie 0 – “Größe” - Red, S");
 }
 
-fn refund(id: i64, parent: i64) -> Value {
-    let refunds = records("shop/refunds.json");
-    let mut refund = refunds[0].clone();
-    refund["id"] = id.into();
-    refund["parent_id"] = parent.into();
-    refund
-}
-
 #[tokio::test]
 async fn a_refund_takes_its_orders_currency_and_each_order_is_asked_for_once() {
     let shop =
@@ -356,93 +264,6 @@ async fn what_the_api_cannot_filter_by_is_filtered_here() {
 }
 
 #[tokio::test]
-async fn by_id_tells_the_trashed_from_the_gone() {
-    let shop = FakeShop::start(|path, query| {
-        let include = query.get("include").map(String::as_str);
-        match (path, include, query.get("status").map(String::as_str)) {
-            ("wc/v3/orders", Some("1,2,3,4"), Some("any")) => list(&[order(1, LONG_AGO)]),
-            ("wc/v3/orders", Some("2,3,4"), Some("trash")) => {
-                let mut trashed = order(2, LONG_AGO);
-                trashed["status"] = "trash".into();
-                list(&[trashed])
-            }
-            ("wc/v3/orders/3", ..) => ok(&order(3, LONG_AGO)),
-            ("wc/v3/orders/4", ..) => refusal(404, "err_404_order"),
-            other => panic!("{other:?}"),
-        }
-    })
-    .await;
-    let ids: Vec<String> = ["1", "2", "3", "4", "guest:a@x.test"].map(String::from).to_vec();
-    let found = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap();
-    let got: Vec<(&str, Presence)> = found
-        .records
-        .iter()
-        .filter(|r| r.remote_type == "order")
-        .map(|r| (r.remote_id.as_str(), r.presence))
-        .collect();
-    assert_eq!(
-        got,
-        [("1", Presence::Live), ("2", Presence::Trashed), ("3", Presence::Live)],
-        "what a plugin hides from lists is asked for on its own"
-    );
-    assert_eq!(found.gone, ["4"]);
-}
-
-#[tokio::test]
-async fn a_missing_route_is_no_missing_record() {
-    let shop = FakeShop::start(|path, query| match (path, query.contains_key("include")) {
-        ("wc/v3/orders", true) => list(&[]),
-        _ => refusal(404, "err_404_route"),
-    })
-    .await;
-    let ids = ["1".to_owned()];
-    let error = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap_err();
-    assert_eq!(error.code, "rest_no_route");
-}
-
-#[tokio::test]
-async fn a_variation_by_id_is_read_with_its_parent() {
-    let shop = FakeShop::start(|path, query| match path {
-        "wc/v3/products" => list(&[]),
-        "wc/v3/data/currencies/current" => ok(&json!({"code": "USD"})),
-        "wc/v3/products/60" => {
-            ok(&serde_json::from_str(&super::fixtures::response("variation_via_products_endpoint"))
-                .unwrap())
-        }
-        "wc/v3/products/59" => {
-            ok(records("shop/products.json").iter().find(|p| p["id"] == 59).unwrap())
-        }
-        "wc/v3/products/59/variations" => {
-            assert_eq!(query["include"], "60");
-            list(&[serde_json::from_str(&super::fixtures::response("variation_single")).unwrap()])
-        }
-        "wc/v3/products/61" => refusal(404, "err_404_product"),
-        other => panic!("{other}"),
-    })
-    .await;
-    let ids = ["60".to_owned(), "61".to_owned()];
-    let found = shop.open().by_ids(&shop.stream(Entity::Products), &ids).await.unwrap();
-    assert_eq!(found.records.len(), 1);
-    assert_eq!(found.records[0].remote_type, "variation");
-    assert_eq!(found.gone, ["61"]);
-}
-
-#[tokio::test]
-async fn a_customer_by_id_is_gone_when_wordpress_says_so() {
-    let shop = FakeShop::start(|path, query| match path {
-        "wc/v3/customers" => {
-            assert_eq!(query["role"], "all");
-            list(&[])
-        }
-        _ => refusal(404, "err_404_customer"),
-    })
-    .await;
-    let ids = ["9".to_owned()];
-    let found = shop.open().by_ids(&shop.stream(Entity::Customers), &ids).await.unwrap();
-    assert_eq!(found.gone, ["9"]);
-}
-
-#[tokio::test]
 async fn calls_are_signed_and_carry_no_secret() {
     let shop = FakeShop::start(|_, _| list(&[])).await;
     shop.first_page(Entity::Orders, Filters::default()).await.unwrap();
@@ -526,36 +347,4 @@ async fn a_shop_that_is_down_is_no_matter_of_records() {
     let ids = ["7".to_owned()];
     let by_id = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap_err();
     assert_eq!(by_id.category, crate::Category::Network);
-}
-
-#[tokio::test]
-async fn refunds_asked_for_by_their_orders_ids_are_those_of_the_orders() {
-    let shop =
-        FakeShop::start(|path, query| match (path, query.get("include").map(String::as_str)) {
-            ("wc/v3/refunds", Some("10,901,902")) => list(&[refund(901, 9)]),
-            ("wc/v3/orders", Some("10,902")) => {
-                list(&[json!({"id": 10, "currency": "EUR", "refunds": [{"id": 903}]})])
-            }
-            ("wc/v3/orders/10/refunds", _) => list(&[refund(903, 10)]),
-            ("wc/v3/orders", Some("9")) => list(&[json!({"id": 9, "currency": "USD"})]),
-            ("wc/v3/refunds", _) => list(&[]),
-            other => panic!("{other:?}"),
-        })
-        .await;
-    let ids = ["10".to_owned(), "901".to_owned(), "902".to_owned()];
-    let found = shop.open().by_ids(&shop.stream(Entity::Refunds), &ids).await.unwrap();
-    let mut got: Vec<&str> = found.records.iter().map(|r| r.remote_id.as_str()).collect();
-    got.sort_unstable();
-    assert_eq!(got, ["901", "903"]);
-    assert_eq!(found.gone, ["902"], "an order's id is no refund that is gone");
-}
-
-#[tokio::test]
-async fn what_can_be_no_id_fails_with_a_cure() {
-    let shop = FakeShop::start(|_, _| panic!("nothing to ask for")).await;
-    let ids = ["abc".to_owned(), "-5".to_owned(), String::new(), "guest:a@x.test".to_owned()];
-    let found = shop.open().by_ids(&shop.stream(Entity::Orders), &ids).await.unwrap();
-    let failed: Vec<&str> = found.failures.iter().map(|f| f.remote_id.as_str()).collect();
-    assert_eq!(failed, ["abc", "-5"]);
-    assert_eq!(found.failures[0].error.message, "\"abc\" is no id of a WooCommerce order");
 }

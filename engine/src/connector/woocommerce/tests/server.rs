@@ -165,3 +165,17 @@ pub fn order(id: i64, modified: &str) -> Value {
 
 pub const LONG_AGO: &str = "2026-01-01T00:00:00";
 pub const JUST_NOW: &str = "2026-11-20T11:59:58";
+
+/// The records of a recorded file.
+pub fn records(file: &str) -> Vec<Value> {
+    serde_json::from_str(&super::fixtures::read(file)).unwrap()
+}
+
+/// A recorded refund, with another id and order.
+pub fn refund(id: i64, parent: i64) -> Value {
+    let refunds = records("shop/refunds.json");
+    let mut refund = refunds[0].clone();
+    refund["id"] = id.into();
+    refund["parent_id"] = parent.into();
+    refund
+}
