@@ -40,6 +40,10 @@ async fn records_are_added_raw_or_by_the_rules() {
     let ruled = json!({"line_items": [{"product_id": 11, "quantity": 1}]});
     let id = shop.control(Method::POST, "/orders", ruled).await["id"].clone();
     assert_eq!(shop.get(&format!("/orders/{id}")).await.json()["total"], "8.84");
+    let refund = json!({"parent_id": 173, "amount": "1.00"});
+    let id = shop.control(Method::POST, "/refunds?raw=true", refund).await["id"].clone();
+    let refund = shop.get(&format!("/orders/173/refunds/{id}")).await.json();
+    assert_eq!((&refund["amount"], &refund["line_items"]), (&json!("1.00"), &json!([])));
     let made = shop.control(Method::POST, "/generate", json!({"orders": 3})).await;
     assert_eq!(made["ids"].as_array().unwrap().len(), 3);
 }

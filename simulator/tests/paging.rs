@@ -147,6 +147,28 @@ async fn searches_and_single_filters_find_what_they_should() {
     assert!(of.as_array().unwrap().iter().all(|o| o["customer_id"] == 10));
     assert_eq!(shop.get("/products?sku=VAR-0-R-S").await.json()[0]["type"], "variation");
     assert_eq!(shop.get("/customers?email=cust1@example.test").await.ids().len(), 1);
+    let of_160 = shop.get("/refunds?parent=160").await.json();
+    assert!(
+        of_160.as_array().unwrap().iter().all(|r| r["parent_id"] == 160) && !of_160[0].is_null()
+    );
+    assert!(shop.get("/products?parent=59").await.ids().is_empty(), "variations aren't listed");
     assert_eq!(shop.get("/customers?role=all").await.header("x-wp-total"), "43");
     assert_eq!(shop.get("/coupons?code=ten%25off").await.ids(), [145]);
+}
+
+#[tokio::test]
+async fn absurd_numbers_are_answered() {
+    let shop = shop().await;
+    for (query, status) in [
+        ("page=9223372036854775807&per_page=100", 200),
+        ("page=99999999999999999999", 400),
+        ("offset=9223372036854775807", 200),
+        ("include=99999999999999999999,-1,x", 200),
+        ("modified_after=9999-12-31T23:59:59", 200),
+        ("dp=99", 200),
+    ] {
+        assert_eq!(shop.get(&format!("/orders?{query}")).await.status, status, "{query}");
+    }
+    let line = json!({"product_id": 10, "quantity": 1_000_000_000_000u64, "total": "9e30"});
+    assert_eq!(shop.post("/orders", json!({"line_items": [line]})).await.status, 201);
 }

@@ -3,7 +3,7 @@
 use super::keys::{Key, Permissions, Role};
 use super::record::{Record, amount, as_id, merge, number, objects, set, text};
 use super::state::Shop;
-use super::{WooCommerce, coupons, customers, generate, orders, products, times};
+use super::{WooCommerce, coupons, customers, generate, orders, products, refunds, times};
 use crate::platform::{ControlCall, ControlError, ControlReply};
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -294,7 +294,11 @@ fn insert_plain(shop: &mut Shop, kind: &str, body: &Record) -> Result<u64, Contr
         id => id,
     };
     shop.last.post = shop.last.post.max(id);
-    let mut record = body.clone();
+    let mut record = match kind {
+        "refunds" => refunds::amount_only(shop, 0, Decimal::ZERO, ""),
+        _ => Record::new(),
+    };
+    merge(&mut record, body);
     set(&mut record, "id", id);
     let map = map_of(shop, kind).ok_or_else(|| missing(format!("no records named {kind}")))?;
     map.insert(id, record);

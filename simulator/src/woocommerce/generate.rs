@@ -94,7 +94,7 @@ impl Maker {
     }
 
     fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        // The slices here are never empty.
+        // The slices here are never empty, so that the fallback is never taken.
         from.choose(&mut self.random).unwrap_or(&from[0])
     }
 

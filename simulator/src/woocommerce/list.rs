@@ -38,6 +38,7 @@ pub struct Query {
     desc: bool,
     include: Vec<u64>,
     exclude: Vec<u64>,
+    parent: Vec<u64>,
     /// The column, whether the bound is a lower one, and the bound.
     dates: Vec<(String, bool, String)>,
     /// As asked for.
@@ -81,6 +82,8 @@ impl Query {
             desc: params.text("order").map_or(rules.default_desc, |order| order == "desc"),
             include: ids(params, "include"),
             exclude: ids(params, "exclude"),
+            // Customers, taxes and the like have no parents, and ignore this, too.
+            parent: if rules.dates { ids(params, "parent") } else { vec![] },
             dates,
             status,
             search: params.text("search").filter(|s| !s.is_empty()).map(str::to_lowercase),
@@ -93,6 +96,7 @@ impl Query {
         let id = number(record, "id");
         (self.include.is_empty() || self.include.contains(&id))
             && !self.exclude.contains(&id)
+            && (self.parent.is_empty() || self.parent.contains(&number(record, "parent_id")))
             && self.dates.iter().all(|(column, lower, bound)| {
                 let value = text(record, column);
                 // Both bounds are strict: reference, 2.1.

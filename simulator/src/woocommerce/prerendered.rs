@@ -212,7 +212,10 @@ impl Prerendered {
         let store = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let per_page = call.params.number("per_page").unwrap_or(10) as usize;
         let page = call.params.number("page").unwrap_or(1) as usize;
-        let start = call.params.number("offset").map_or((page - 1) * per_page, |n| n as usize);
+        let start = call
+            .params
+            .number("offset")
+            .map_or((page - 1).saturating_mul(per_page), |n| n as usize);
         let ascending = call.params.text("order") == Some("asc");
         let chosen = store.chosen(shop, &call.params);
         let (total, picked) = chosen.page(start, per_page, ascending);

@@ -48,6 +48,9 @@ pub fn amount(record: &Record, key: &str) -> Decimal {
     record.get(key).and_then(as_amount).unwrap_or_default()
 }
 
+/// Amounts from here on are read as none at all.
+const LARGEST: u64 = 1_000_000_000_000_000;
+
 /// A number or a text that is one. Exponents (PHP floats) count, too.
 pub fn as_amount(value: &Value) -> Option<Decimal> {
     let text = match value {
@@ -55,7 +58,9 @@ pub fn as_amount(value: &Value) -> Option<Decimal> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
+    let amount = Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()?;
+    // Sums and products of larger ones wouldn't fit; no shop has them.
+    (amount.abs() < LARGEST.into()).then_some(amount)
 }
 
 /// Puts a value in its place, or at the end when the key is new.

@@ -120,7 +120,8 @@ pub fn create(shop: &mut Shop, call: &Call<'_>, order: u64) -> ApiResult<Reply> 
     shop.touch_order(order);
     shop.event("order.updated", order);
     shop.event("action.woocommerce_order_refunded", order);
-    let body = render(shop, &shop.refunds[&id], places(shop, call), false);
+    let made = shop.refunds.get(&id).ok_or_else(not_found)?;
+    let body = render(shop, made, places(shop, call), false);
     let location = format!("{}/wp-json/wc/v3/orders/{order}/refunds/{id}", shop.site_url);
     Ok(Reply::created(body, location))
 }

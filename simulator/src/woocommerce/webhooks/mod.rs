@@ -207,7 +207,7 @@ fn take_fields(hook: &mut Webhook, body: &Record) {
 /// `POST /webhooks`: 201 whether the ping arrives or not.
 pub fn post(shop: &mut Shop, call: &Call<'_>, dispatcher: &Dispatcher) -> ApiResult<Reply> {
     let id = create(shop, &call.body)?;
-    let hook = &shop.webhooks[&id];
+    let hook = shop.webhooks.get(&id).ok_or_else(not_found)?;
     dispatcher.ping(id, text(&hook.record, "delivery_url"));
     let location = format!("{}/wp-json/wc/v3/webhooks/{id}", shop.site_url);
     Ok(Reply::created(render(shop, hook), location))
