@@ -23,6 +23,9 @@ pub enum Error {
     /// A file of the shop folder has the wrong form.
     #[error("{file} is not what a shop folder holds: {why}")]
     Shop { file: String, why: String },
+    /// A company's preset is unknown or broken.
+    #[error("cannot set up the companies: {0}")]
+    Companies(String),
     /// No such zone in the time zone database.
     #[error("unknown time zone {0:?}: give an IANA name such as Europe/Berlin")]
     Timezone(String),

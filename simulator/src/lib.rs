@@ -1,6 +1,6 @@
 //! Stand-in platforms that keep state and obey the real ones' rules, for the demo and the tests.
 //!
-//! - a platform ([`platform::Platform`]) answers requests from memory: `woocommerce`
+//! - a platform ([`platform::Platform`]) answers requests from memory: `woocommerce`, `quickbooks`
 //! - `server` listens on free loopback ports, http and https, with the certificate authority that
 //!   `tls` makes at start; `sending` and `wire` put answers on the wire or break them off
 //! - `faults` decides which calls go wrong and how, `calls` counts them, `clock` is the time that
@@ -20,6 +20,7 @@ pub mod error;
 pub mod faults;
 pub mod http;
 pub mod platform;
+pub mod quickbooks;
 mod sending;
 pub mod server;
 pub mod state_file;
@@ -48,6 +49,8 @@ pub struct Options {
     pub start: Option<Timestamp>,
     /// The shop.
     pub woocommerce: woocommerce::Options,
+    /// The companies.
+    pub quickbooks: quickbooks::Options,
     /// Count calls, but don't log them: for benchmarks.
     pub no_call_log: bool,
     /// Ports to listen on, in place of free ones: control API, then http and https of each
@@ -67,6 +70,8 @@ pub struct Handle {
     pub platforms: Vec<PlatformHandle>,
     /// The shop, for tests that look at or change it directly.
     pub shop: Arc<woocommerce::WooCommerce>,
+    /// The companies, likewise.
+    pub books: Arc<quickbooks::QuickBooks>,
     stop: CancellationToken,
 }
 
@@ -116,6 +121,12 @@ impl Handle {
         &self.platforms[0]
     }
 
+    /// QuickBooks's addresses, faults and call counts.
+    pub fn quickbooks(&self) -> &PlatformHandle {
+        // `start` puts the books second.
+        &self.platforms[1]
+    }
+
     /// Stops accepting and drops all connections.
     pub fn shutdown(&self) {
         self.stop.cancel();
@@ -141,7 +152,9 @@ pub async fn start(options: Options) -> Result<Handle> {
     let stop = CancellationToken::new();
     let authority = tls::Authority::new()?;
     let shop = woocommerce::WooCommerce::open(&options.woocommerce, clock.clone(), stop.clone())?;
-    let registered: Vec<Arc<dyn Platform>> = vec![shop.clone()];
+    let books = quickbooks::QuickBooks::open(&options.quickbooks, clock.clone(), stop.clone())
+        .map_err(Error::Companies)?;
+    let registered: Vec<Arc<dyn Platform>> = vec![shop.clone(), books.clone()];
 
     let mut ports = options.ports.iter().copied();
     let (control_listener, control) =
@@ -160,7 +173,7 @@ pub async fn start(options: Options) -> Result<Handle> {
     let all = platforms.iter().map(|p: &PlatformHandle| p.served.clone()).collect();
     let api = Arc::new(Control { platforms: all, clock: clock.clone(), stop: stop.clone() });
     tokio::spawn(control::serve(api, control_listener, stop.clone()));
-    Ok(Handle { control, ca_pem: authority.ca_pem, clock, platforms, shop, stop })
+    Ok(Handle { control, ca_pem: authority.ca_pem, clock, platforms, shop, books, stop })
 }
 
 async fn start_platform(

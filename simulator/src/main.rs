@@ -63,6 +63,10 @@ impl Arguments {
                 deliver_to_loopback: self.deliver_to_loopback,
                 delivery_delay: std::time::Duration::from_millis(self.delivery_delay),
             },
+            quickbooks: simulator::quickbooks::Options {
+                seed,
+                ..simulator::quickbooks::Options::default()
+            },
             no_call_log: self.no_call_log,
             ports: self.ports,
         }

@@ -1,0 +1,7 @@
+//! The QuickBooks stand-in's rules, one by one (A auth, T transport, R request ids, S store, V
+//! validation, Q query, B batch, C change data capture, W webhooks, and what people do in the UI).
+
+mod auth;
+mod bed;
+mod records;
+mod sales;
