@@ -114,9 +114,9 @@ fn the_documented_invoice_request_gives_the_documented_answer() {
     let recorded: Value = serde_json::from_str(recorded).unwrap();
     let recorded = &recorded["Invoice"];
     for key in ["TotalAmt", "Balance", "DocNumber", "TxnDate", "PrivateNote", "LinkedTxn"] {
-        let same = made[key] == recorded[key]
-            || made[key].to_string() == recorded[key].to_string().trim_end_matches(".0");
-        assert!(same, "{key}: {} instead of {}", made[key], recorded[key]);
+        // The recording writes 4.0 where we write 4.
+        let plain = |value: &Value| value.to_string().trim_end_matches(".0").to_owned();
+        assert_eq!(plain(&made[key]), plain(&recorded[key]), "{key}");
     }
     assert_eq!(made["TxnTaxDetail"]["TotalTax"], json!(4));
     let kinds = |invoice: &Value| -> Vec<Value> {
