@@ -13,8 +13,10 @@ pub mod http;
 pub mod mapping;
 pub mod mask;
 pub mod model;
+pub mod plan;
 pub mod posting;
 pub mod pull;
+pub mod push;
 pub mod runner;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

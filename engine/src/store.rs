@@ -113,6 +113,8 @@ pub struct Run {
     pub filters: Filters,
     /// A worker had it before and went away: go on from the last committed page.
     pub resumed: bool,
+    /// Plans, keeps the plan, and writes nothing.
+    pub dry_run: bool,
 }
 
 /// One entity of one connection in one direction, as a run carries it.

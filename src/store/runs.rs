@@ -89,6 +89,7 @@ fn open_runs() -> DbResult<Vec<Open>> {
                     .map(|ids| ids.into_iter().flatten().collect()),
                 filters: filters_of(filters)?,
                 resumed: false,
+                dry_run: false,
             },
             running: required(row, 8)?,
             epoch: required(row, 9)?,

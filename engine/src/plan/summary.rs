@@ -1,0 +1,53 @@
+//! What a plan comes to.
+
+use super::change::{Action, Change, Status};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanSummary {
+    /// Records looked at.
+    pub records: u64,
+    /// Of those, with nothing to write, skip or tell.
+    pub unchanged: u64,
+    /// Writes by action.
+    pub by_action: BTreeMap<Action, u64>,
+    /// Writes that destroy something.
+    pub destructive: u64,
+    /// Writes over what the source of truth holds.
+    pub overwrites: u64,
+    /// Not meant to be sent, with a reason.
+    pub skipped: u64,
+    /// Blocked, or waiting for a person.
+    pub failed: u64,
+}
+
+impl PlanSummary {
+    pub fn add(&mut self, change: &Change) {
+        match change.status {
+            Status::Failed => self.failed += 1,
+            Status::Skipped => self.skipped += 1,
+            _ => {
+                let action = change.draft.action;
+                *self.by_action.entry(action).or_default() += 1;
+                if action.is_destructive() || change.draft.destructive {
+                    self.destructive += 1;
+                }
+                if change.draft.destructive {
+                    self.overwrites += 1;
+                }
+            }
+        }
+    }
+
+    /// Writes on the platform.
+    pub fn writes(&self) -> u64 {
+        self.by_action.values().sum()
+    }
+
+    pub fn count(&self, action: Action) -> u64 {
+        self.by_action.get(&action).copied().unwrap_or(0)
+    }
+}

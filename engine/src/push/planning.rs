@@ -1,0 +1,94 @@
+//! Makes a plan, page by page: memory doesn't grow with the number of records, but for a key and
+//! a place each.
+
+use super::Push;
+use super::store::{Candidate, KeptPlan, Scope};
+use crate::error::Result;
+use crate::plan::{Change, Gate, Numbering, PlanHash, PlanSummary};
+use crate::store::Filters;
+
+/// Records of one page.
+const PAGE: usize = 200;
+
+impl Push {
+    /// Plans, stores the plan and asks the gate. False: it waits for a person. A dry run stops
+    /// there and says true: nothing is sent, and nothing waits.
+    pub(super) async fn plan_and_gate(&self, kept: Option<KeptPlan>) -> Result<bool> {
+        let settings = self.store.gate(&self.run.tenant).await?;
+        if !self.run.dry_run {
+            self.store.fold(&self.run.tenant).await?;
+        }
+        let started = self.clock.now();
+        let (scope, sweeps) = self.scope().await?;
+        let last = self.store.begin_plan(&self.run, &self.step).await?;
+        let mut numbering = Numbering::after(last);
+        let (hash, summary) = self.plan(&scope, &mut numbering).await?;
+        let gate = Gate::of(&summary, &settings);
+        let confirmed = kept
+            .filter(|plan| plan.confirmed_hash.as_deref() == Some(&hash))
+            .map_or(0, |plan| plan.confirmed);
+        let released = self.run.dry_run || confirmed >= gate.confirmations;
+        let until = (!released).then(|| self.clock.now().checked_add(settings.wait).ok()).flatten();
+        let confirmed_hash = (confirmed > 0).then(|| hash.clone());
+        let plan = KeptPlan { hash, summary, confirmed, confirmed_hash, released };
+        self.store.close_plan(&self.run, &self.step, &plan, until).await?;
+        if released && sweeps && !self.run.dry_run && self.run.filters == Filters::default() {
+            self.store.note_sweep(self.stream(), started).await?;
+        }
+        Ok(released)
+    }
+
+    /// Walks the records and stores what is to be changed; the hash of the plan, and what it comes
+    /// to.
+    pub(super) async fn plan(
+        &self,
+        scope: &Scope,
+        numbering: &mut Numbering,
+    ) -> Result<(String, PlanSummary)> {
+        let mut hash = PlanHash::new(&self.stream().connection);
+        let mut summary = PlanSummary::default();
+        let mut after: Option<Candidate> = None;
+        loop {
+            self.check_cancel()?;
+            let page = self.candidates(scope, after).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            let changes = self.plan_page(&page, numbering, &mut summary).await?;
+            changes.iter().for_each(|change| {
+                hash.add(change);
+                summary.add(change);
+            });
+            if !changes.is_empty() {
+                self.store.save_changes(&self.run, &self.step, changes).await?;
+            }
+            self.report_spent().await?;
+        }
+        Ok((hash.finish(), summary))
+    }
+
+    async fn candidates(&self, scope: &Scope, after: Option<Candidate>) -> Result<Vec<Candidate>> {
+        let roots = self.roots();
+        self.store.candidates(&self.run, self.stream(), &roots, scope, after, PAGE).await
+    }
+
+    async fn plan_page(
+        &self,
+        page: &[Candidate],
+        numbering: &mut Numbering,
+        summary: &mut PlanSummary,
+    ) -> Result<Vec<Change>> {
+        let roots = self.roots();
+        let bundles = self.store.bundles(self.stream(), &roots, page).await?;
+        let mut changes = vec![];
+        for (candidate, bundle) in page.iter().zip(bundles) {
+            let Some(root) = roots.get(candidate.root) else { continue };
+            let drafts = self.target.draft(&bundle).await?;
+            summary.records += 1;
+            if drafts.is_empty() {
+                summary.unchanged += 1;
+            }
+            changes.extend(numbering.number((root.entity, candidate.hub_id), drafts));
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,186 @@
+//! What a push asks of a platform: how records are rendered there, and how writes are sent.
+
+use super::store::{Bundle, Link, Spent};
+use crate::error::{Error, Result};
+use crate::model::Entity;
+use crate::plan::{Action, Draft, Key};
+use async_trait::async_trait;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// One write, ready to be sent: every id is known. Stored with its intent, so that the same body
+/// goes out again with the same id.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    pub change_id: i32,
+    pub key: Key,
+    pub entity: Entity,
+    pub hub_id: i64,
+    pub record_id: String,
+    pub label: String,
+    /// The platform's type: `SalesReceipt`.
+    pub target: String,
+    pub action: Action,
+    pub body: Value,
+    #[serde(default)]
+    pub remote_id: Option<String>,
+    #[serde(default)]
+    pub version: Option<String>,
+    pub revision: i64,
+    #[serde(default)]
+    pub number: Option<String>,
+    #[serde(default)]
+    pub total: Option<Decimal>,
+    /// Id of this write alone; a batch has one of its own beside.
+    pub request_id: String,
+}
+
+/// A body holds personal data.
+impl std::fmt::Debug for Item {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Item")
+            .field("change_id", &self.change_id)
+            .field("key", &self.key)
+            .field("action", &self.action)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One call: a write, or a batch of writes that don't depend on each other. Its composition never
+/// changes once it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The id that the platform tells a repetition by.
+    pub request_id: String,
+    /// SHA-256 of what is sent, in hex.
+    pub body_hash: String,
+    pub items: Vec<Item>,
+}
+
+/// A record as the platform shows it after a write, or when it was looked for.
+#[derive(Clone, PartialEq)]
+pub struct Ack {
+    pub remote_id: String,
+    /// None: deleted there.
+    pub version: Option<String>,
+    pub number: Option<String>,
+    pub total: Option<Decimal>,
+    /// The platform's JSON.
+    pub record: Value,
+}
+
+/// A record holds personal data.
+impl std::fmt::Debug for Ack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ack")
+            .field("remote_id", &self.remote_id)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What helps against a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cure {
+    /// Nothing that a machine could do.
+    None,
+    /// The same again, not before.
+    Retry { after: Duration },
+    /// Somebody else wrote to the record: read it and compare.
+    Refetch,
+    /// The number or the name is taken: look whether the record is ours.
+    LookUp,
+    /// Nothing may be sent to the account before a person has acted.
+    Stop,
+}
+
+/// What became of one write.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Done(Ack),
+    Refused {
+        error: Error,
+        cure: Cure,
+    },
+    /// It may have been done.
+    Unknown(Error),
+    /// It was not done, and not looked at.
+    NotSent(Error),
+}
+
+/// A call, sent: an answer for each of its items, in their order.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub answers: Vec<Answer>,
+    pub http_status: Option<u16>,
+    pub trace: Option<String>,
+}
+
+/// What was found where an item's record should be.
+#[derive(Debug, Clone)]
+pub enum Found {
+    Nothing,
+    /// It is there, and ours.
+    Ours(Ack),
+    /// The number or name is somebody else's: what a person is told.
+    Other(Error),
+}
+
+/// What a refetch after a stale version shows.
+#[derive(Debug, Clone)]
+pub enum Refetched {
+    /// Nothing that we write has moved: the same change on this version.
+    Rebase {
+        version: String,
+    },
+    /// It is as the change wants it: an earlier write of ours whose answer was lost.
+    Already(Ack),
+    /// A field that we write was changed there.
+    Conflict {
+        error: Error,
+        fields: Map<String, Value>,
+    },
+    Gone(Error),
+}
+
+/// An account that is pushed to.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Reads what planning has to know of the account, once before a plan. Error: the account or
+    /// its settings don't allow any push.
+    async fn prepare(&self) -> Result<()>;
+
+    /// The changes that bring one record in step, with those of what it needs before them. Empty:
+    /// it is in step. Errors end the plan; what is wrong with the record alone is a draft.
+    async fn draft(&self, bundle: &Bundle) -> Result<Vec<Draft>>;
+
+    /// Writes that go in one call, at the most.
+    fn batch_size(&self) -> usize;
+
+    /// Calls that are in flight at once, at the most.
+    fn concurrency(&self) -> usize;
+
+    /// The id of a write: derived from what it is, so that the same wish has the same id.
+    fn request_id(&self, item: &Item) -> String;
+
+    /// Id and hash of a call of these items, whose own ids are set.
+    fn call(&self, items: Vec<Item>) -> Call;
+
+    async fn send(&self, call: &Call) -> Sent;
+
+    /// Looks for the record that an item wrote or would create: by its id, number or natural key.
+    async fn find(&self, item: &Item) -> Result<Found>;
+
+    /// Reads the record of an item whose version was stale, and compares it with the agreed state.
+    async fn refetch(&self, item: &Item, link: Option<&Link>) -> Result<Refetched>;
+
+    /// Must the platform be asked before this write goes out again after an unknown outcome? Where
+    /// a repetition would be seen by its number or name it need not.
+    fn asks_before_resend(&self, item: &Item) -> bool;
+
+    /// Calls and reads since the last time this was asked.
+    fn take_spent(&self) -> Spent;
+}
