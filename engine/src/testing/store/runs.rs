@@ -37,8 +37,17 @@ impl State {
         let sync_id = self.runs.keys().last().copied().unwrap_or(0) + 1;
         let tenant = self.streams.first().map_or("default".into(), |s| s.connection.tenant.clone());
         let filters = Filters::default();
-        let run =
-            Run { sync_id, tenant, entity, mode, connection: None, ids, filters, resumed: false };
+        let run = Run {
+            sync_id,
+            tenant,
+            entity,
+            mode,
+            connection: None,
+            ids,
+            filters,
+            resumed: false,
+            dry_run: false,
+        };
         self.runs.insert(
             sync_id,
             RunState {
