@@ -28,6 +28,7 @@ kinds!(
     Bill,
     BillPayment,
     Class,
+    CompanyCurrency,
     CompanyInfo,
     CreditMemo,
     Customer,
@@ -69,6 +70,7 @@ impl Kind {
             self,
             K::Account
                 | K::Class
+                | K::CompanyCurrency
                 | K::Customer
                 | K::Department
                 | K::Employee

@@ -76,9 +76,6 @@ struct State {
     blocked_until: Option<Timestamp>,
 }
 
-/// The free tier's metered reads a month.
-pub const FREE_READS: u64 = 500_000;
-
 /// Reads refused this long and this often while nothing else says why: the month's block, which
 /// doesn't end after a minute.
 const BLOCK_AFTER: SignedDuration = SignedDuration::from_mins(15);
@@ -120,7 +117,7 @@ impl Reads {
             format!("QuickBooks gives no more reads before {date}: {used} of {budget} are spent"),
         )
         .retry_after(wait)
-        .hint("Writes go on. The budget is in easysync.connections; a paid tier of the app raises it (\"read_budget\")."))
+        .hint("Writes go on. The budget is in easysync.connections; a paid tier of the app raises it (\"monthly_reads\")."))
     }
 
     /// A read was answered with success: only those count.

@@ -1,7 +1,7 @@
 //! Reads: headers, envelopes, refusals, the budget.
 
 use super::server::{Reply, Server, json, text};
-use super::{REALM, TestClock, api, api_with_reads, fixture, http, policy, tokens};
+use super::{REALM, TestClock, api, api_with_reads, fixture, http, policy};
 use crate::clock::Clock;
 use crate::connector::quickbooks::auth::{Realm, TokenSource};
 use crate::connector::quickbooks::client::Api;
@@ -188,7 +188,7 @@ fn other_hosts_are_taken_only_where_the_servers_owner_listed_them() {
     let own = parse(serde_json::json!({"environment": "production"})).unwrap();
     assert_eq!(own.api_url.as_str(), "https://quickbooks.api.intuit.com/");
     assert_eq!(own.endpoints().token, "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer");
-    let problems = parse(serde_json::json!({"environment": "x", "read_budget": -1})).unwrap_err();
+    let problems = parse(serde_json::json!({"environment": "x", "monthly_reads": -1})).unwrap_err();
     assert_eq!(problems.len(), 2);
-    let _ = tokens("a", "b", TestClock::new().now());
+    assert_eq!(parse(Value::Null).unwrap().api_url, own.api_url);
 }

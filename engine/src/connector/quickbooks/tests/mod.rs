@@ -2,6 +2,7 @@
 
 mod auth;
 mod calls;
+mod lookups;
 mod pacing;
 mod server;
 mod writes;
