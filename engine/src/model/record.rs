@@ -87,6 +87,16 @@ pub struct Record {
 }
 
 impl Record {
+    /// Can it only be stored once another record is there (a refund's order)? A store that refuses
+    /// it for want of that tries it again: the other may still come.
+    pub fn needs_another(&self) -> bool {
+        let columns = self.row.table.table().columns;
+        columns
+            .iter()
+            .zip(&self.row.cells)
+            .any(|(column, cell)| column.not_null && matches!(cell, Cell::Ref(_)))
+    }
+
     /// The hash of what the hub would hold: entity, presence, every cell, every line, what belongs
     /// to it. Whitespace, key order and fields that are not mapped don't count.
     pub fn content_hash(

@@ -164,3 +164,39 @@ fn a_plugin_that_hides_rows_behind_the_paging_keeps_no_walk_from_its_end() {
         run.expect("a walk that ends");
     });
 }
+
+#[test]
+fn a_refund_whose_order_can_not_be_read_comes_once_the_order_can() {
+    let played = play(6_000_000, async |world| {
+        world.change(Change::NewProduct);
+        world.change(Change::NewOrder);
+        world.change(Change::NewRefund);
+        world.shop.shop.lock().unwrap().orders.values_mut().for_each(|o| o.item.broken = true);
+        let run = world.sync(Mode::Full).await;
+        assert_eq!(run.outcome, Some(engine::store::Outcome::Partial));
+        world.calm().await;
+        world.clock.advance(Duration::from_secs(120)).await;
+        world.sync_well(Mode::Incremental).await;
+        assert_eq!(world.differences(true), [""; 0]);
+        assert_eq!(world.store.look(|state| state.failures.len()), 0);
+    });
+    assert!(played.0.iter().any(|line| line.contains("by id refunds")));
+}
+
+#[test]
+fn a_shop_whose_clock_is_set_back_is_read_whole_and_loses_no_change() {
+    play_many(7_000_000, async |world| {
+        let skew = jiff::SignedDuration::from_hours(1);
+        world.set_faults(Faults { skew, ..Faults::none() });
+        world.sync_well(Mode::Full).await;
+        world.set_faults(Faults::none());
+        world.clock.advance(Duration::from_secs(60)).await;
+        for change in [Change::EditOrder, Change::NewOrder, Change::EditProduct] {
+            world.change(change);
+        }
+        world.clock.advance(Duration::from_secs(900)).await;
+        world.sync_well(Mode::Incremental).await;
+        world.sync_well(Mode::Incremental).await;
+        assert_eq!(world.differences(true), [""; 0]);
+    });
+}

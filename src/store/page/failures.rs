@@ -28,11 +28,19 @@ const PERSONAL: [&str; 10] = [
 /// A record that this database refused.
 pub fn refused(record: &Record, mut error: DbError) -> RecordFailure {
     error.message = without_people(error.message, record);
+    // A refund whose order is missing: the order may have failed, too, and come later.
+    let waits = error.sqlstate == "23502" && record.needs_another();
+    let mut error = Error::from(error);
+    if waits {
+        error = error
+            .retryable(true)
+            .hint("It waits for the record it belongs to, and is tried again by itself.");
+    }
     RecordFailure {
         entity: record.entity,
         remote_id: record.remote_id.clone(),
         label: record.label.clone(),
-        error: Error::from(error),
+        error,
         raw: record.raw.clone(),
     }
 }

@@ -16,7 +16,26 @@ pub fn write(hub: &mut Hub, page: &PageWrite, counts: &mut Counts) -> DbResult<(
     }
     let stream = &page.stream;
     let hub_ids = links::mark_deleted(stream, stream.entity, &page.gone)?;
+    mark_dependents(hub, stream, &hub_ids)?;
     counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids)?;
+    Ok(())
+}
+
+/// Rows, what hangs on them, and by which column.
+const DEPENDENTS: [(Entity, Entity, &str); 2] = [
+    (Entity::Products, Entity::Products, "parent_id"),
+    (Entity::Orders, Entity::Refunds, "order_id"),
+];
+
+/// What hangs on a record is gone with it: no list shows that a product's variations are.
+fn mark_dependents(hub: &mut Hub, stream: &Stream, hub_ids: &[i64]) -> DbResult<()> {
+    for (_, entity, column) in DEPENDENTS.iter().filter(|(on, ..)| *on == stream.entity) {
+        let ids = present_on(hub, stream, hub_ids, *entity, column, &[])?;
+        if !ids.is_empty() {
+            let dependents = links::mark_deleted(stream, *entity, &ids)?;
+            mark_rows(hub, stream, *entity, dependents)?;
+        }
+    }
     Ok(())
 }
 
@@ -60,10 +79,9 @@ pub fn related<'a>(
 ) -> DbResult<()> {
     for (hub_id, record) in records {
         for set in &record.related {
-            let Some(missing) = missing_of(hub, stream, hub_id, set.entity, &set.remote_ids)?
-            else {
-                continue;
-            };
+            let hanging = DEPENDENTS.iter().find(|(_, entity, _)| *entity == set.entity);
+            let Some((_, entity, column)) = hanging else { continue };
+            let missing = present_on(hub, stream, &[hub_id], *entity, column, &set.remote_ids)?;
             if !missing.is_empty() {
                 let hub_ids = links::mark_deleted(stream, set.entity, &missing)?;
                 mark_rows(hub, stream, set.entity, hub_ids)?;
@@ -73,32 +91,31 @@ pub fn related<'a>(
     Ok(())
 }
 
-/// Rows of `entity` that hang on the hub row, came from this connection, and aren't in `ids`.
-fn missing_of(
+/// Source ids of rows of `entity` that hang on hub rows by `column`, came from this connection, are
+/// present, and aren't in `except`.
+fn present_on(
     hub: &mut Hub,
     stream: &Stream,
-    hub_id: i64,
+    hub_ids: &[i64],
     entity: Entity,
-    ids: &[String],
-) -> DbResult<Option<Vec<String>>> {
-    let column = match entity {
-        Entity::Refunds => "order_id",
-        Entity::Products => "parent_id",
-        _ => return Ok(None),
+    column: &str,
+    except: &[String],
+) -> DbResult<Vec<String>> {
+    let Some((table, _)) = TableId::of(entity).filter(|_| !hub_ids.is_empty()) else {
+        return Ok(vec![]);
     };
-    let Some((table, _)) = TableId::of(entity) else { return Ok(None) };
     let relation = hub.table(table)?;
     let sql = format!(
         "select source_id from {}
-          where tenant_id = $1 and {column} = $2 and source_connection = $3
+          where tenant_id = $1 and {column} = any ($2) and source_connection = $3
             and deleted_at is null and source_id <> all ($4)",
         relation.qualified()
     );
     let args = [
         stream.connection.tenant.as_str().into(),
-        hub_id.into(),
+        Arg::Ints(hub_ids.iter().copied().map(Some).collect()),
         stream.connection.name.as_str().into(),
-        Arg::Texts(ids.iter().cloned().map(Some).collect()),
+        Arg::Texts(except.iter().cloned().map(Some).collect()),
     ];
-    Ok(Some(spi::rows(&sql, &args, |row| required(row, 1))?))
+    spi::rows(&sql, &args, |row| required(row, 1))
 }

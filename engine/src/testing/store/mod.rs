@@ -133,11 +133,13 @@ fn lost() -> Error {
 
 /// A record that this database refuses.
 fn refusal(record: &crate::model::Record, code: &str) -> RecordFailure {
+    let waits = code == "23502" && record.needs_another();
     RecordFailure {
         entity: record.entity,
         remote_id: record.remote_id.clone(),
         label: record.label.clone(),
-        error: Error::new(Category::Validation, code, "a constraint refused the row"),
+        error: Error::new(Category::Validation, code, "a constraint refused the row")
+            .retryable(waits),
         raw: record.raw.clone(),
     }
 }
