@@ -131,12 +131,25 @@ fn execute<R>(
             }
             let plan = plans.get(sql).ok_or_else(|| DbError::new("XX000", "no plan"))?;
             let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
-            read(match is_query(sql) {
-                true => client.select(plan, None, &datums)?,
-                false => client.update(plan, None, &datums)?,
-            })
+            match is_query(sql) {
+                true => with_own_writes(|| read(client.select(plan, None, &datums)?)),
+                false => read(client.update(plan, None, &datums)?),
+            }
         })
     })
+}
+
+/// A query sees what this transaction has written before it. SPI takes care of that only for
+/// statements that may write; a read-only one gets the snapshot of the job's beginning.
+fn with_own_writes<R>(query: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+    }
+    let result = query();
+    // An error of Postgres unwinds past this: the rollback of the (sub)transaction pops it then.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
 }
 
 /// A query takes no transaction id (an idle look at the queue must not use one up); every other
