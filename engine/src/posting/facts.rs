@@ -62,6 +62,9 @@ impl ShopFacts {
             Ok(Status::Refunded) if order.paid_at.is_some() => {}
             Ok(_) => return,
         }
+        if order.has_no_lines() && order.total.is_zero() {
+            return;
+        }
         let kind = if order.paid_at.is_some() {
             DocumentKind::SalesReceipt
         } else {

@@ -314,10 +314,10 @@ fn amounts_by_rate(order: &Order) -> Result<BTreeMap<String, Decimal>, Reason> {
         _ => Err(Reason::new(
             "tax_differs",
             format!(
-                "order {} bears {} of tax, and its rates come to {} less",
+                "order {} bears {} of tax, and its rates come to {}",
                 order.number,
                 money::shown(order.total_tax, &order.currency),
-                money::shown(rest, &order.currency)
+                money::shown(order.total_tax - rest, &order.currency)
             ),
             "Recalculate the order in the shop.",
         )),
