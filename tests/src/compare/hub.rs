@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 pub type Row = Value;
 
 const CUSTOMERS: &str = "
-select c.source_id, to_jsonb(c) from commerce.customers c where c.source_connection = $1";
+select c.source_id, to_jsonb(c) || jsonb_build_object('has_ordered', exists (
+    select from commerce.orders o where o.tenant_id = c.tenant_id and o.customer_id = c.id))
+from commerce.customers c where c.source_connection = $1";
 
 const PRODUCTS: &str = "
 select p.source_id, to_jsonb(p) || jsonb_build_object('parent', parent.source_id)
