@@ -225,12 +225,14 @@ pub fn stream_args(stream: &Stream) -> Vec<Arg> {
     ]
 }
 
-/// Failed records of a stream that are due again; those given up by a person are not.
+/// Failed records of a stream that are due again; not those that a person gave up, nor one that had
+/// no id to ask for.
 pub fn failures_due(stream: &Stream) -> DbResult<Vec<String>> {
     spi::rows(
         "select record_id from easysync_internal.sync_failures
           where tenant_id = $1 and connection = $2 and entity = $3 and direction = 'pull'
             and discarded_at is null and next_attempt_at <= pg_catalog.clock_timestamp()
+            and record_id <> ''
           order by next_attempt_at limit 500",
         &stream_args(stream),
         |row| required(row, 1),

@@ -176,8 +176,9 @@ fn times(entity: Entity, pass: &Pass) -> Query {
     // carries that second's beginning.
     let watermark = pass.modified_after.and_then(|t| Timestamp::from_second(t.as_second()).ok());
     let after = watermark.max(pass.filters.modified_since);
-    query.extend(after.map(|t| ("modified_after", naive(before_second(t)))));
-    query.extend(pass.filters.created_since.map(|t| ("after", naive(before_second(t)))));
+    query.extend(after.map(|t| ("modified_after", naive(out_of_gap(before_second(t))))));
+    query
+        .extend(pass.filters.created_since.map(|t| ("after", naive(out_of_gap(before_second(t))))));
     query.extend(pass.filters.created_until.map(|t| ("before", naive(whole_second(t)))));
     if !query.is_empty() {
         query.push(("dates_are_gmt", "true".into()));
@@ -198,6 +199,18 @@ fn whole_second(time: Timestamp) -> Timestamp {
 fn before_second(time: Timestamp) -> Timestamp {
     let whole = whole_second(time);
     whole.checked_sub(SignedDuration::from_secs(1)).unwrap_or(whole)
+}
+
+/// WordPress reads a time in the site's zone even where `dates_are_gmt` says that it is UTC. One that
+/// the site's clock skips (02:30 on the day when summer time begins) is taken for an hour later, and
+/// that hour's changes would be missed. Clocks skip hours between midnight and four: from such a
+/// time on, an hour more is asked for. What comes twice is dropped by its hash.
+fn out_of_gap(time: Timestamp) -> Timestamp {
+    let hour = time.to_zoned(jiff::tz::TimeZone::UTC).hour();
+    if hour >= 4 {
+        return time;
+    }
+    time.checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(time)
 }
 
 /// UTC without a suffix.
@@ -243,4 +256,41 @@ pub fn matches(record: &Record, filters: &Filters) -> bool {
         && is("customer_id", &filters.customer)
         && is("sku", &filters.sku)
         && is("kind", &filters.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{naive, out_of_gap};
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    /// What WordPress makes of the value: a local time of the site, moved on where its clock skips
+    /// it, read as UTC again.
+    fn as_the_site_reads_it(value: &str, zone: &TimeZone) -> String {
+        let local: jiff::civil::DateTime = value.parse().expect("a naive time");
+        let read = zone.to_ambiguous_zoned(local).compatible().expect("a time");
+        read.datetime().strftime("%Y-%m-%dT%H:%M:%S").to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn a_watermark_in_an_hour_that_the_site_skips_misses_nothing(
+            seconds in 1_735_689_600i64..1_830_000_000,
+            zone in prop::sample::select(vec![
+                "America/New_York", "Europe/Berlin", "America/Santiago", "America/Havana",
+                "Asia/Beirut", "Australia/Lord_Howe", "Europe/London", "Asia/Kolkata",
+            ]),
+        ) {
+            let zone = TimeZone::get(zone).expect("a zone of the system");
+            let asked = jiff::Timestamp::from_second(seconds).expect("a time");
+            let read = as_the_site_reads_it(&naive(out_of_gap(asked)), &zone);
+            prop_assert!(read <= naive(asked), "{} was read as {read}", naive(asked));
+        }
+    }
+
+    #[test]
+    fn the_skipped_hour_of_new_york_is_asked_for_from_an_hour_before() {
+        let asked: jiff::Timestamp = "2026-03-08T02:30:00Z".parse().expect("a time");
+        assert_eq!(naive(out_of_gap(asked)), "2026-03-08T01:30:00");
+    }
 }
