@@ -54,11 +54,6 @@ pub fn in_subtransaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
-        // pgrx runs a query read-only, under the transaction's old snapshot, as long as the
-        // *sub*transaction has no id: it would not see what was written before it.
-        if pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId {
-            pg_sys::GetCurrentTransactionId();
-        }
         let result = PgTryBuilder::new(AssertUnwindSafe(work))
             .catch_others(|caught| Err(DbError::from(caught)))
             .catch_rust_panic(|caught| Err(DbError::from(caught)))
