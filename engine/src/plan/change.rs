@@ -113,6 +113,9 @@ pub struct Payload {
     /// The changes that give the ids for the placeholders.
     #[serde(default)]
     pub refs: BTreeMap<Key, i32>,
+    /// The connector's own notes, for the link.
+    #[serde(default)]
+    pub memo: Value,
 }
 
 /// A body holds personal data.

@@ -18,6 +18,7 @@ fn draft(key: Key, action: Action, needs: &[&Key]) -> Draft {
             number: None,
             total: None,
             refs: Default::default(),
+            memo: Value::Null,
         }),
         action,
         needs: needs.iter().map(|key| (*key).clone()).collect(),

@@ -38,10 +38,7 @@ impl Push {
             if !ready.blocked.is_empty() {
                 self.store.block(&self.run, &self.step, ready.blocked).await?;
             }
-            let mut items = ready.items;
-            if verify {
-                items = self.ask_first(items).await?;
-            }
+            let items = self.ask_first(ready.items, verify).await?;
             self.send_wave(items).await?;
         }
     }
@@ -103,18 +100,21 @@ impl Push {
             revision: payload.revision,
             number: payload.number,
             total: payload.total,
+            memo: payload.memo,
             request_id: String::new(),
         };
         item.request_id = self.target.request_id(&item);
         Ok(Some(item))
     }
 
-    /// Intents may have been lost: what is to be created may be there already.
-    async fn ask_first(&self, items: Vec<Item>) -> Result<Vec<Item>> {
+    /// What is to be created may be there already: by hand, or (`verify`) since intents may have
+    /// been lost.
+    async fn ask_first(&self, items: Vec<Item>, verify: bool) -> Result<Vec<Item>> {
         let mut left = vec![];
         for item in items {
             self.check_cancel()?;
-            if item.action != Action::Create {
+            let asks = verify || self.target.asks_before_create(&item);
+            if item.action != Action::Create || !asks {
                 left.push(item);
                 continue;
             }
@@ -213,6 +213,7 @@ impl Push {
 /// never accepted silently.
 pub(super) fn done(item: &Item, ack: super::target::Ack) -> ItemOutcome {
     let problem = match (item.total, ack.total) {
+        _ if ack.problem.is_some() => ack.problem.clone(),
         (Some(meant), Some(is)) if meant != is && item.action != Action::Void => {
             let message = format!(
                 "{} {} came to {is} there, {} off the {meant} that was sent",

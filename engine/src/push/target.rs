@@ -33,6 +33,9 @@ pub struct Item {
     pub number: Option<String>,
     #[serde(default)]
     pub total: Option<Decimal>,
+    /// The connector's own notes, for the link.
+    #[serde(default)]
+    pub memo: Value,
     /// Id of this write alone; a batch has one of its own beside.
     pub request_id: String,
 }
@@ -70,6 +73,10 @@ pub struct Ack {
     pub total: Option<Decimal>,
     /// The platform's JSON.
     pub record: Value,
+    /// What both sides agree on from now, as [`Link::agreed`] keeps it.
+    pub agreed: Value,
+    /// It is there, but not as it was meant.
+    pub problem: Option<Error>,
 }
 
 /// A record holds personal data.
@@ -176,6 +183,10 @@ pub trait Target: Send + Sync {
 
     /// Reads the record of an item whose version was stale, and compares it with the agreed state.
     async fn refetch(&self, item: &Item, link: Option<&Link>) -> Result<Refetched>;
+
+    /// Must the platform be asked before this record is first created: somebody may have entered it
+    /// by hand.
+    fn asks_before_create(&self, item: &Item) -> bool;
 
     /// Must the platform be asked before this write goes out again after an unknown outcome? Where
     /// a repetition would be seen by its number or name it need not.

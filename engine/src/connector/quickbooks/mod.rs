@@ -12,6 +12,7 @@ pub mod errors;
 pub mod kind;
 pub mod limits;
 pub mod lookup;
+pub mod push;
 pub mod query;
 pub mod reply;
 pub mod request_id;

@@ -119,6 +119,7 @@ impl Books {
                 number: Some(number),
                 total,
                 refs: BTreeMap::new(),
+                memo: Value::Null,
             }),
             error: None,
         })
@@ -132,6 +133,8 @@ fn ack(id: u64, stored: &Stored) -> Ack {
         number: Some(stored.number.clone()),
         total: stored.body.get("total").and_then(Value::as_str).map(|t| t.parse().unwrap()),
         record: stored.body.clone(),
+        agreed: json!({"sent": stored.body}),
+        problem: None,
     }
 }
 
@@ -283,6 +286,10 @@ impl Target for Books {
                 fields: Map::new(),
             },
         })
+    }
+
+    fn asks_before_create(&self, _item: &Item) -> bool {
+        false
     }
 
     fn asks_before_resend(&self, _item: &Item) -> bool {

@@ -98,7 +98,7 @@ fn link_of(item: &Item, ack: &crate::push::target::Ack) -> Link {
         remote_number: ack.number.clone(),
         version: ack.version.clone(),
         revision: item.revision + 1,
-        agreed: Some(json!({"sent": item.body, "answered": ack.record}).to_string()),
+        agreed: Some(ack.agreed.to_string()),
         deleted: false,
     }
 }

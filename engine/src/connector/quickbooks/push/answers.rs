@@ -1,0 +1,79 @@
+//! QuickBooks' answers as the push reads them.
+
+use super::state;
+use crate::connector::quickbooks::ack::amount;
+use crate::connector::quickbooks::errors::Remedy;
+use crate::connector::quickbooks::write::{self, Outcome};
+use crate::error::{Category, Error};
+use crate::posting::money;
+use crate::push::target::{Ack, Answer, Cure, Item};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What an outcome means for an item.
+pub fn answer(item: &Item, outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome::Done(ack) => Answer::Done(acknowledged(item, *ack)),
+        Outcome::Refused(refusal) => {
+            Answer::Refused { cure: cure(&refusal.remedy), error: refusal.error }
+        }
+        Outcome::Unknown(error) => Answer::Unknown(error),
+        Outcome::NotSent(error) => Answer::NotSent(error),
+    }
+}
+
+fn cure(remedy: &Remedy) -> Cure {
+    match remedy {
+        Remedy::Retry { after } => Cure::Retry { after: *after },
+        Remedy::RefreshToken => Cure::Retry { after: Duration::ZERO },
+        Remedy::Refetch => Cure::Refetch,
+        Remedy::AdoptNumber { .. } | Remedy::AdoptName | Remedy::LookUp => Cure::LookUp,
+        Remedy::StopConnection => Cure::Stop,
+        _ => Cure::None,
+    }
+}
+
+/// The record of an item, as an answer shows it.
+pub fn acknowledged(item: &Item, ack: write::Ack) -> Ack {
+    Ack {
+        agreed: state::agreed(item, &ack.record),
+        problem: tax_differs(item, &ack.record),
+        remote_id: ack.id,
+        version: ack.sync_token,
+        number: ack.document_number,
+        total: ack.total,
+        record: ack.record,
+    }
+}
+
+/// Rule 8 of the posting policy on the answer: its tax is the document's, to the cent. (Its total
+/// is compared for every platform.)
+fn tax_differs(item: &Item, record: &Value) -> Option<Error> {
+    if item.action == crate::plan::Action::Void {
+        return None;
+    }
+    let meant = money::from_json(&item.memo["wanted"]["TotalTax"])?;
+    let detail = record.get("TxnTaxDetail").cloned().unwrap_or_default();
+    let is = amount(&detail, "TotalTax").unwrap_or_default();
+    (is != meant).then(|| {
+        let message = format!(
+            "{} {}: QuickBooks has {is} of tax, the order {meant}: {} off",
+            item.target,
+            item.number.as_deref().unwrap_or_default(),
+            is - meant
+        );
+        Error::new(Category::NeedsAttention, "answer_differs", message).hint(
+            "Look at the document in QuickBooks and at the tax settings of company and connection.",
+        )
+    })
+}
+
+/// Did QuickBooks not find, or not take, something that the write refers to?
+pub fn is_about_a_reference(answer: &Answer) -> bool {
+    match answer {
+        Answer::Refused { error, .. } => {
+            matches!(error.code.as_str(), "2500" | "610" | "6250" | "6160" | "6430")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,192 @@
+//! Looking for what an item wrote, or would write: after a lost answer, a taken number or name, or
+//! a stale version.
+
+use super::answers::acknowledged;
+use super::{Books, fields, state};
+use crate::connector::quickbooks::kind::Kind;
+use crate::connector::quickbooks::lookup::{NAMED, NUMBERED};
+use crate::connector::quickbooks::write::Ack;
+use crate::error::{Category, Error, Result};
+use crate::posting::compare::{self, Drift, FieldChange};
+use crate::posting::numbers;
+use crate::push::store::Link;
+use crate::push::target::{Found, Item, Refetched};
+use serde_json::Value;
+
+impl Books {
+    pub(super) async fn find_record(&self, item: &Item) -> Result<Found> {
+        let kind = super::kind(&item.target)?;
+        match kind {
+            Kind::Customer => self.find_customer(item).await,
+            Kind::Item => self.find_item(item).await,
+            Kind::Payment => self.find_payment(item).await,
+            _ => self.find_document(item, kind).await,
+        }
+    }
+
+    /// A document by its number: ours if it bears our mark, or if total, currency and customer
+    /// agree (posting policy, Numbers).
+    async fn find_document(&self, item: &Item, kind: Kind) -> Result<Found> {
+        let Some(number) = item.number.as_deref() else { return Ok(Found::Nothing) };
+        let by_hand = self.asked_numbers(number);
+        let numbers: Vec<&str> = by_hand.iter().map(String::as_str).collect();
+        let found = self.api.documents_by_number(&numbers, &NUMBERED).await?;
+        let marked = |ack: &&Ack| {
+            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
+            ack.kind == kind && numbers::is_marked(note, mark(item))
+        };
+        let ours = found.iter().find(marked).or_else(|| {
+            found.iter().find(|ack| ack.kind == kind && self.is_same_sale(item, ack))
+        });
+        match (ours, found.iter().find(|ack| ack.document_number.as_deref() == Some(number))) {
+            (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
+            (None, Some(other)) if other.kind == kind => {
+                Ok(Found::Other(taken(item, other, "number")))
+            }
+            _ => Ok(Found::Nothing),
+        }
+    }
+
+    /// The number itself, and with `adopt` those under which somebody may have entered the sale.
+    fn asked_numbers(&self, number: &str) -> Vec<String> {
+        let settings = &self.account.settings.posting;
+        let mut numbers = vec![number.to_owned()];
+        let plain = number.strip_prefix(settings.document_prefix.as_str());
+        if let Some(plain) = plain.filter(|plain| settings.adopt && !plain.is_empty()) {
+            numbers.extend([plain.to_owned(), format!("#{plain}")]);
+        }
+        numbers
+    }
+
+    fn is_same_sale(&self, item: &Item, ack: &Ack) -> bool {
+        let home = self.ground().map(|g| g.company.home_currency.clone()).unwrap_or_default();
+        let currency = |body: &Value| {
+            body.pointer("/CurrencyRef/value").and_then(Value::as_str).unwrap_or(&home).to_owned()
+        };
+        let customer = |body: &Value| body.pointer("/CustomerRef/value").cloned();
+        let same_customer = customer(&item.body).is_some_and(|c| Some(c) == customer(&ack.record));
+        let adopts = self.account.settings.posting.adopt && is_near(item, ack);
+        item.total.is_some()
+            && item.total == ack.total
+            && currency(&item.body) == currency(&ack.record)
+            && (same_customer || adopts)
+    }
+
+    /// A payment of the customer that is tied to the same document and bears our mark.
+    async fn find_payment(&self, item: &Item) -> Result<Found> {
+        let text = |pointer: &str| item.body.pointer(pointer).and_then(Value::as_str);
+        let (Some(customer), Some(document)) =
+            (text("/CustomerRef/value"), text("/Line/0/LinkedTxn/0/TxnId"))
+        else {
+            return Ok(Found::Nothing);
+        };
+        let found = self.api.payments_of(customer, document).await?;
+        let ours = found.into_iter().find(|ack| {
+            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
+            numbers::is_marked(note, mark(item))
+        });
+        Ok(ours.map_or(Found::Nothing, |ack| Found::Ours(acknowledged(item, ack))))
+    }
+
+    /// A name never identifies a person: with the same address it is the one that was sent.
+    async fn find_customer(&self, item: &Item) -> Result<Found> {
+        let name = item.body["DisplayName"].as_str().unwrap_or_default();
+        let found = self.api.holders_of_name(name, &NAMED).await?;
+        let address = |body: &Value| {
+            let email = body.pointer("/PrimaryEmailAddr/Address").and_then(Value::as_str);
+            email.map(str::to_lowercase)
+        };
+        let ours = found.iter().find(|ack| {
+            ack.kind == Kind::Customer && address(&ack.record) == address(&item.body)
+        });
+        match (ours, found.first()) {
+            (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
+            (None, Some(other)) => Ok(Found::Other(taken(item, other, "name"))),
+            (None, None) => Ok(Found::Nothing),
+        }
+    }
+
+    /// An item's name bears the product's id.
+    async fn find_item(&self, item: &Item) -> Result<Found> {
+        let name = item.body["Name"].as_str().unwrap_or_default();
+        let found = self.api.items_by_name(name).await?;
+        let ours = found.iter().find(|ack| ack.record["Sku"] == item.body["Sku"]);
+        match (ours, found.first()) {
+            (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
+            (None, Some(other)) => Ok(Found::Other(taken(item, other, "name"))),
+            (None, None) => Ok(Found::Nothing),
+        }
+    }
+
+    pub(super) async fn refetch_record(
+        &self,
+        item: &Item,
+        link: Option<&Link>,
+    ) -> Result<Refetched> {
+        let kind = super::kind(&item.target)?;
+        let id = item.remote_id.as_deref().unwrap_or_default();
+        let Some(now) = self.api.get(kind, id).await? else {
+            let message = format!("{kind} {id} is gone in QuickBooks");
+            let error = Error::new(Category::NotFound, "gone_there", message)
+                .hint("A person deleted it there: enter it again, or discard the failure.");
+            return Ok(Refetched::Gone(error));
+        };
+        let version = now.sync_token.clone().unwrap_or_default();
+        let Some(kept) = link.and_then(state::kept) else {
+            // A customer or an item: what the hub knows better is sent again.
+            return Ok(Refetched::Rebase { version });
+        };
+        match compare::drift(&kept.document, &now.record) {
+            Drift::Rebase => Ok(Refetched::Rebase { version }),
+            Drift::Conflict(_) if is_as_sent(item, &now.record) => {
+                Ok(Refetched::Already(acknowledged(item, now)))
+            }
+            Drift::Conflict(changes) => Ok(edited(item, id, changes)),
+        }
+    }
+}
+
+/// Our mark of ownership in a body.
+fn mark(item: &Item) -> &str {
+    let note = item.body["PrivateNote"].as_str().unwrap_or_default();
+    note.lines().next().unwrap_or_default()
+}
+
+/// Does the record hold what the item sends, field by field of what it sends?
+fn is_as_sent(item: &Item, record: &Value) -> bool {
+    let changes = compare::diff(&compare::owned(&item.body), &compare::owned(record));
+    changes.iter().all(|change| change.old.is_null())
+}
+
+/// Within three days, as the posting policy says of documents that were entered by hand.
+fn is_near(item: &Item, ack: &Ack) -> bool {
+    let date = |body: &Value| body["TxnDate"].as_str()?.parse::<jiff::civil::Date>().ok();
+    let (Some(ours), Some(theirs)) = (date(&item.body), date(&ack.record)) else { return false };
+    ours.since(theirs).is_ok_and(|span| span.get_days().abs() <= 3)
+}
+
+fn taken(item: &Item, other: &Ack, what: &str) -> Error {
+    let message = format!(
+        "{} {}: its {what} is taken in QuickBooks by {} {}",
+        item.target,
+        item.number.as_deref().unwrap_or(&item.record_id),
+        other.kind,
+        other.id
+    );
+    Error::new(Category::NeedsAttention, format!("{what}_taken"), message)
+        .hint("Look whether it is the same: correct or rename one of the two.")
+}
+
+/// A person's edit is never overwritten.
+fn edited(item: &Item, id: &str, changes: Vec<FieldChange>) -> Refetched {
+    let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).take(5).collect();
+    let message =
+        format!("{} {id} was changed in QuickBooks ({})", item.target, paths.join(", "));
+    let error = Error::new(Category::Conflict, "edited_there", message)
+        .hint("It stays as it is there. Correct it there, or set the order back in the shop.");
+    let mut clash = serde_json::Map::new();
+    for (path, values) in fields::of(changes) {
+        clash.insert(path, serde_json::json!({"agreed": values["old"], "platform": values["new"]}));
+    }
+    Refetched::Conflict { error, fields: clash }
+}
