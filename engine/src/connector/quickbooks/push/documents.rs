@@ -69,7 +69,9 @@ impl Books {
         let mut drafts = vec![];
         match &planned.decision {
             Decision::Skip(reason) => drafts.push(labels.skip(reason.to_string())),
-            Decision::Blocked(reason) => drafts.push(labels.failed(Subject::Sale, reason.blocked())),
+            Decision::Blocked(reason) => {
+                drafts.push(labels.failed(Subject::Sale, reason.blocked()))
+            }
             Decision::Attention(reason) => {
                 drafts.push(labels.failed(Subject::Sale, reason.needs_attention()));
             }
@@ -208,12 +210,7 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn of(sale: &'a Sale) -> Known<'a> {
-        Known {
-            items: HashMap::new(),
-            customers: HashMap::new(),
-            posted: &sale.posted,
-            sale,
-        }
+        Known { items: HashMap::new(), customers: HashMap::new(), posted: &sale.posted, sale }
     }
 }
 

@@ -11,9 +11,9 @@ pub fn of_new(state: &Value) -> Map<String, Value> {
 
 /// What differs.
 pub fn of(changes: Vec<FieldChange>) -> Map<String, Value> {
-    let pairs = changes.into_iter().map(|change| {
-        (change.path, json!({"old": texts(change.old), "new": texts(change.new)}))
-    });
+    let pairs = changes
+        .into_iter()
+        .map(|change| (change.path, json!({"old": texts(change.old), "new": texts(change.new)})));
     pairs.collect()
 }
 

@@ -35,9 +35,10 @@ impl Books {
             let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
             ack.kind == kind && numbers::is_marked(note, mark(item))
         };
-        let ours = found.iter().find(marked).or_else(|| {
-            found.iter().find(|ack| ack.kind == kind && self.is_same_sale(item, ack))
-        });
+        let ours = found
+            .iter()
+            .find(marked)
+            .or_else(|| found.iter().find(|ack| ack.kind == kind && self.is_same_sale(item, ack)));
         match (ours, found.iter().find(|ack| ack.document_number.as_deref() == Some(number))) {
             (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
             (None, Some(other)) if other.kind == kind => {
@@ -96,9 +97,9 @@ impl Books {
             let email = body.pointer("/PrimaryEmailAddr/Address").and_then(Value::as_str);
             email.map(str::to_lowercase)
         };
-        let ours = found.iter().find(|ack| {
-            ack.kind == Kind::Customer && address(&ack.record) == address(&item.body)
-        });
+        let ours = found
+            .iter()
+            .find(|ack| ack.kind == Kind::Customer && address(&ack.record) == address(&item.body));
         match (ours, found.first()) {
             (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
             (None, Some(other)) => Ok(Found::Other(taken(item, other, "name"))),
@@ -180,8 +181,7 @@ fn taken(item: &Item, other: &Ack, what: &str) -> Error {
 /// A person's edit is never overwritten.
 fn edited(item: &Item, id: &str, changes: Vec<FieldChange>) -> Refetched {
     let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).take(5).collect();
-    let message =
-        format!("{} {id} was changed in QuickBooks ({})", item.target, paths.join(", "));
+    let message = format!("{} {id} was changed in QuickBooks ({})", item.target, paths.join(", "));
     let error = Error::new(Category::Conflict, "edited_there", message)
         .hint("It stays as it is there. Correct it there, or set the order back in the shop.");
     let mut clash = serde_json::Map::new();

@@ -98,7 +98,8 @@ fn resolve(
         }
     }
     let company = &ground.company;
-    let name = customers::display_name(customer, currency, company, &|name| directory.is_taken(name));
+    let name =
+        customers::display_name(customer, currency, company, &|name| directory.is_taken(name));
     let body = customers::body(customer, &name, currency, company);
     directory.plan(&name, customer.email.as_deref(), currency, &key);
     let draft = Draft {
