@@ -147,14 +147,21 @@ static CUSTOM_FIELDS: &[Key] = &[
 
 /// All keys, in the order in which they are documented.
 pub static KEYS: &[Key] = &[
-    required(
+    key(
         "environment",
         Kind::Word(&["production", "sandbox"]),
+        "\"production\"",
         "Which of Intuit's systems the company lives on.",
     ),
     key("api_url", Kind::Url, "null", "Another address of the API; for listed private hosts only."),
     key("oauth_url", Kind::Url, "null", "Another address of the token service; likewise."),
-    key("read_budget", Kind::Whole(0, 1_000_000_000), "500000", "Metered reads of a month."),
+    key("minor_version", Kind::Whole(75, 999), "75", "Minor version of the API."),
+    key(
+        "monthly_reads",
+        Kind::Whole(0, 1_000_000_000),
+        "500000",
+        "Metered reads a month of the app's tier; writes are free.",
+    ),
     required("time_zone", Kind::Zone, "The company's time zone: it dates every document."),
     required(
         "start_date",
