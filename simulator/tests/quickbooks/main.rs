@@ -3,5 +3,9 @@
 
 mod auth;
 mod bed;
+mod payments;
 mod records;
+mod requestid;
 mod sales;
+mod tax;
+mod transport;
