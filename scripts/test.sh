@@ -25,6 +25,8 @@ say "engine and simulators"
 run_tests cargo test --no-fail-fast -p engine -p simulator
 say "the simulated shop through the public Python client"
 run_tests simulator/check_public_client.sh
+say "the simulated QuickBooks through two public clients"
+run_tests simulator/check_public_quickbooks.sh
 "$ROOT/scripts/install_private.sh"
 say "SQL surface and end to end"
 cargo build --quiet -p simulator

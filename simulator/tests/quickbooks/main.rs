@@ -3,7 +3,9 @@
 
 mod auth;
 mod bed;
+mod company;
 mod payments;
+mod reading;
 mod records;
 mod requestid;
 mod sales;

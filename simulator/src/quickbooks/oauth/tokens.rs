@@ -107,8 +107,12 @@ fn answer(issued: Issued, hard: bool) -> Response {
 pub fn revoke(world: &mut World, request: &Request) -> Response {
     let Some(app) = basic(&world.apps, request) else { return invalid_client() };
     let client_id = app.client_id.clone();
+    // JSON as documented, or a form as OAuth's own standard has it and some clients send.
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    let Some(token) = body["token"].as_str() else { return invalid_request("token is required") };
+    let form = Params::read(&String::from_utf8_lossy(&request.body));
+    let Some(token) = body["token"].as_str().or_else(|| form.get("token")) else {
+        return invalid_request("token is required");
+    };
     match world.grants.revoke(token, &client_id) {
         true => Response::empty(200),
         false => invalid_grant("Token invalid"),

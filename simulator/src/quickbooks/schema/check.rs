@@ -38,6 +38,11 @@ fn object(
 }
 
 fn one(kind: &FieldType, value: &Value, path: &str) -> Checked<Value> {
+    // An empty text stands for no value, whatever the type.
+    let simple = !matches!(kind, FieldType::Object(_) | FieldType::List(_));
+    if simple && value.as_str() == Some("") {
+        return Ok(value.clone());
+    }
     match kind {
         FieldType::Any => Ok(value.clone()),
         FieldType::Text(max) => text(value, *max, path).map(Value::from),

@@ -93,8 +93,23 @@ pub fn save(company: &mut Company, kind: Kind, body: &Value, with: With) -> Chec
             effects: Effects::default(),
         },
     };
+    without_empty(&mut draft.data);
     derive(company, &mut draft)?;
     Ok(commit(company, draft))
+}
+
+/// An empty text is no value: sent on its own it clears a field.
+fn without_empty(data: &mut Map<String, Value>) {
+    data.retain(|_, value| {
+        match value {
+            Value::Object(inner) => without_empty(inner),
+            Value::Array(values) => {
+                values.iter_mut().filter_map(Value::as_object_mut).for_each(without_empty);
+            }
+            _ => {}
+        }
+        value.as_str() != Some("")
+    });
 }
 
 /// The record of this id if it is there and the token is its token.
