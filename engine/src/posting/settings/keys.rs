@@ -147,21 +147,14 @@ static CUSTOM_FIELDS: &[Key] = &[
 
 /// All keys, in the order in which they are documented.
 pub static KEYS: &[Key] = &[
-    key(
+    required(
         "environment",
         Kind::Word(&["production", "sandbox"]),
-        "\"production\"",
         "Which of Intuit's systems the company lives on.",
     ),
     key("api_url", Kind::Url, "null", "Another address of the API; for listed private hosts only."),
     key("oauth_url", Kind::Url, "null", "Another address of the token service; likewise."),
-    key("minor_version", Kind::Whole(75, 999), "75", "Minor version of the API."),
-    key(
-        "monthly_reads",
-        Kind::Whole(0, 1_000_000_000),
-        "500000",
-        "Metered reads a month of the app's tier; writes are free.",
-    ),
+    key("read_budget", Kind::Whole(0, 1_000_000_000), "500000", "Metered reads of a month."),
     required("time_zone", Kind::Zone, "The company's time zone: it dates every document."),
     required(
         "start_date",

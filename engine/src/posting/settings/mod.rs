@@ -50,11 +50,11 @@ word!(Unmapped { Fail = "fail", SalesTax = "sales_tax" });
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    pub environment: Environment,
+    /// Required to connect.
+    pub environment: Option<Environment>,
     pub api_url: Option<String>,
     pub oauth_url: Option<String>,
-    pub minor_version: u32,
-    pub monthly_reads: u64,
+    pub read_budget: u64,
     /// Name in the IANA database. Required to post.
     pub time_zone: Option<String>,
     /// Required to post.
@@ -98,11 +98,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            environment: Environment::Production,
+            environment: None,
             api_url: None,
             oauth_url: None,
-            minor_version: 75,
-            monthly_reads: 500_000,
+            read_budget: 500_000,
             time_zone: None,
             start_date: None,
             document_prefix: "WC-".into(),
