@@ -117,7 +117,7 @@ impl Reads {
             format!("QuickBooks gives no more reads before {date}: {used} of {budget} are spent"),
         )
         .retry_after(wait)
-        .hint("Writes go on. The budget is in easysync.connections; a paid tier of the app raises it (\"monthly_reads\")."))
+        .hint("Writes go on. The budget is in easysync.connections; a paid tier of the app raises it (\"read_budget\")."))
     }
 
     /// A read was answered with success: only those count.
