@@ -152,17 +152,18 @@ impl Shop {
     }
 
     fn add_to(&self, page: &mut Page, entity: Entity, id: i64) {
-        let in_trash = |order: i64| self.orders.get(&order).is_some_and(|o| o.item.trashed);
         match self.failure(entity, id) {
             Some(failure) => page.failures.push(failure),
             // The hub follows an order into the trash; its refunds stay as they are.
-            None if entity == Entity::Refunds
-                && self.refunds.get(&id).is_some_and(|r| in_trash(r.order)) =>
-            {
-                page.skipped += 1;
-            }
+            None if self.is_left_out(entity, id) => page.skipped += 1,
             None => page.records.extend(self.records(entity, id)),
         }
+    }
+
+    /// A refund of an order in the trash.
+    fn is_left_out(&self, entity: Entity, id: i64) -> bool {
+        let order = self.refunds.get(&id).and_then(|refund| self.orders.get(&refund.order));
+        entity == Entity::Refunds && order.is_some_and(|order| order.item.trashed)
     }
 
     fn failure(&self, entity: Entity, id: i64) -> Option<RecordFailure> {
@@ -275,7 +276,7 @@ impl Connector for ShopConnector {
                     found.failures.push(failure);
                 } else if records.is_empty() {
                     found.gone.push(id.clone());
-                } else {
+                } else if !shop.is_left_out(entity, number) {
                     found.records.extend(records);
                 }
             }

@@ -42,6 +42,8 @@ pub struct Storm {
     pub deaths: u64,
     pub errors: u64,
     pub refusals: bool,
+    /// Changes before each sync, at the most.
+    pub edits: u64,
 }
 
 impl World {
@@ -122,7 +124,10 @@ impl World {
                 if storm.refusals { ids.iter().take(2).cloned().collect() } else { vec![] };
             let faults = StoreFaults { errors: errors / 4, lost_answers: errors / 4, refused };
             self.store.set_faults(faults);
-            (0..self.dice.below(0..6)).for_each(|_| self.shop.live());
+            (0..self.dice.below(0..storm.edits + 1)).for_each(|_| self.shop.live());
+            // What is older than the overlap is seen by one walk only.
+            let age = self.dice.pick(&[0, 2_000]).unwrap();
+            self.clock.advance(Duration::from_secs(self.dice.below(0..age + 1))).await;
             let (mode, ids) = match self.dice.below(0..20) {
                 0 => (Mode::Ids, Some(ids)),
                 1..4 => (Mode::Full, None),
