@@ -17,6 +17,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Versions below are ignored since August 2025; sending it says what we were written for.
+const MINOR_VERSION: &str = "75";
+
 /// A token can be refused for a moment after it was issued (quickbooks.md, section 2.1).
 const PROPAGATION: Duration = Duration::from_millis(1500);
 
@@ -30,8 +33,6 @@ pub struct Api {
     batches: http::Client,
     base: Url,
     realm: Realm,
-    /// Versions below 75 are ignored since August 2025; sending it says what we were written for.
-    minor_version: String,
     tokens: Arc<dyn TokenSource>,
     reads: Arc<Reads>,
     clock: Arc<dyn Clock>,
@@ -58,7 +59,6 @@ impl Api {
             batches: http.client(&format!("quickbooks {realm} batches"), limits::batches()),
             base: settings.api_url.clone(),
             realm,
-            minor_version: settings.posting.minor_version.to_string(),
             tokens,
             reads,
             clock: Arc::clone(&http.config.clock),
@@ -197,7 +197,7 @@ impl Api {
         let mut url =
             Url::parse(&text).map_err(|_| Error::internal("an address of the API is none"))?;
         // Not the form's encoding of `query_pairs_mut`: it writes a blank as "+".
-        let version = ("minorversion", self.minor_version.as_str());
+        let version = ("minorversion", MINOR_VERSION);
         let pairs = query.iter().chain([&version]);
         let pairs: Vec<String> =
             pairs.map(|(name, value)| format!("{name}={}", super::query::encode(value))).collect();

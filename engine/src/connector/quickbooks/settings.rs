@@ -38,8 +38,16 @@ impl Settings {
             return Err(problems);
         }
         let own = match posting.environment {
-            Environment::Production => "https://quickbooks.api.intuit.com",
-            Environment::Sandbox => "https://sandbox-quickbooks.api.intuit.com",
+            Some(Environment::Production) => "https://quickbooks.api.intuit.com",
+            Some(Environment::Sandbox) => "https://sandbox-quickbooks.api.intuit.com",
+            None => {
+                let message = "the setting \"environment\" is missing";
+                return Err(vec![
+                    Error::new(Category::Validation, "invalid_settings", message).hint(
+                        "Give {\"environment\": \"sandbox\"} or {\"environment\": \"production\"}.",
+                    ),
+                ]);
+            }
         };
         let own = Url::parse(own).map_err(|_| vec![Error::internal("no address of QuickBooks")])?;
         Ok(Settings { posting, api_url: api_url.unwrap_or(own), oauth_url })

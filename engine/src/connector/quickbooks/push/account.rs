@@ -128,7 +128,7 @@ fn account(
     reads_used: u64,
     http: &Arc<HttpContext>,
 ) -> Result<Account> {
-    let budget = settings.posting.monthly_reads;
+    let budget = settings.posting.read_budget;
     let reads = Reads::new(budget, reads_used, http.config.clock.now());
     Ok(Account {
         settings,
