@@ -38,7 +38,7 @@ bench: ## Measure throughput and idle cost; prints `name value unit target`
 	@scripts/run.sh --release bench
 
 bench-peers: ## The same with the peers (PL/Python loader, dlt) side by side
-	@scripts/run.sh --release bench --peers
+	@scripts/bench_peers.sh
 
 torture: ## Kill things at random points and compare: make torture SEED=1 POINTS=500
 	@scripts/run.sh --release torture $(if $(SEED),--seed $(SEED)) $(if $(POINTS),--points $(POINTS))

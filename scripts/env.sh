@@ -53,6 +53,9 @@ if [ -z "$RUN_DIR" ]; then
 fi
 PG_PREFIX=$RUN_DIR/pg$PG_MAJOR
 PG_BIN=$PG_PREFIX/lib/postgresql/$PG_MAJOR/bin
+# Benchmarks and torture have a copy of their own, with the optimised library in it.
+PG_PREFIX_RELEASE=$PG_PREFIX-release
+PG_BIN_RELEASE=$PG_PREFIX_RELEASE/lib/postgresql/$PG_MAJOR/bin
 export PG_MAJOR
 
 # The major version behind a pg_config, once its headers are proved to be there.

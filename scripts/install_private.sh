@@ -3,13 +3,16 @@
 # Usage: install_private.sh [--release]
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
+bin=$PG_BIN
+[ "${1:-}" != --release ] || bin=$PG_BIN_RELEASE
+
 cd "$ROOT"
-# In its own process group's output only on failure: pgrx repeats the whole build log.
-log=$TARGET/dev/install.log
+# pgrx tells a lot: shown only when it fails.
+log=$TARGET/dev/install${1:-}.log
 say "building and installing the extension ${1:-}"
-if ! cargo pgrx install --pg-config "$PG_BIN/pg_config" "$@" --no-default-features \
+if ! cargo pgrx install --pg-config "$bin/pg_config" "$@" --no-default-features \
     --features "pg$PG_MAJOR" >"$log" 2>&1; then
     cat "$log" >&2
     die "the extension was not built"
 fi
-chmod -R a+rX "$PG_PREFIX"
+chmod -R a+rX "$PG_PREFIX" "$PG_PREFIX_RELEASE"

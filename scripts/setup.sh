@@ -60,7 +60,7 @@ copy_postgres() {
     local system=/usr/lib/postgresql/$PG_MAJOR/bin/postgres version
     [ -x "$system" ] || die "no Postgres $PG_MAJOR in /usr/lib/postgresql"
     version=$("$system" --version)
-    [ "$(cat "$PG_PREFIX/version" 2>/dev/null)" = "$version" ] && return 0
+    [ "$(cat "$PG_PREFIX_RELEASE/version" 2>/dev/null)" = "$version" ] && return 0
     say "copying $version to $PG_PREFIX"
     rm -rf "$PG_PREFIX" "$RUN_DIR/template"
     mkdir -p "$PG_PREFIX/lib/postgresql" "$PG_PREFIX/share/postgresql"
@@ -68,6 +68,8 @@ copy_postgres() {
     cp -a "/usr/share/postgresql/$PG_MAJOR" "$PG_PREFIX/share/postgresql/"
     ln -s /usr/include "$PG_PREFIX/include"
     printf '%s\n' "$version" >"$PG_PREFIX/version"
+    rm -rf "$PG_PREFIX_RELEASE"
+    cp -a "$PG_PREFIX" "$PG_PREFIX_RELEASE"
 }
 
 # What the Rust harness reads (tests/src/environment.rs), beside the build products.
@@ -78,6 +80,7 @@ write_environment() {
 root=$ROOT
 run_dir=$RUN_DIR
 pg_bin=$PG_BIN
+pg_bin_release=$PG_BIN_RELEASE
 pg_major=$PG_MAJOR
 pg_user=$PG_USER
 EOF

@@ -42,11 +42,13 @@ impl Environment {
         };
         let target = file.ancestors().nth(2).context("target")?.to_path_buf();
         let user = get("pg_user")?;
+        // What is built with optimisations measures the library that is, too.
+        let pg_bin = if cfg!(debug_assertions) { "pg_bin" } else { "pg_bin_release" };
         Ok(Self {
             root: get("root")?.into(),
             target,
             run_dir: get("run_dir")?.into(),
-            pg_bin: get("pg_bin")?.into(),
+            pg_bin: get(pg_bin)?.into(),
             pg_user: (!user.is_empty()).then(|| user.to_owned()),
         })
     }

@@ -7,6 +7,7 @@ mod figures;
 mod floor;
 mod idle;
 mod ingest;
+mod peers;
 mod process_stat;
 mod proxy;
 mod reaction;
@@ -30,7 +31,10 @@ struct Arguments {
     /// Minutes of idling.
     #[arg(long, default_value_t = 1.0)]
     idle_minutes: f64,
-    /// Only what is named: ingest, slow, reaction, idle.
+    /// The peers, too: a PL/Python loader and dlt (scripts/bench_peers.sh installs them).
+    #[arg(long)]
+    peers: bool,
+    /// Only what is named: ingest, slow, reaction, idle, peers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -56,6 +60,9 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.wants("idle") {
         idle::measure(&environment, arguments.idle_minutes, &mut figures)?;
+    }
+    if arguments.peers && arguments.wants("peers") {
+        peers::measure(&environment, &mut figures)?;
     }
     let file = environment.target.join("bench.json");
     figures.write(&file)?;
