@@ -128,6 +128,9 @@ impl Control {
         if let Some(seconds) = body["advance_seconds"].as_i64() {
             self.clock.advance(SignedDuration::from_secs(seconds));
         }
+        if let Some(millis) = body["advance_ms"].as_i64() {
+            self.clock.advance(SignedDuration::from_millis(millis));
+        }
         if let Some(frozen) = body["frozen"].as_bool() {
             self.clock.freeze(frozen);
         }

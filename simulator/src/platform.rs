@@ -3,6 +3,8 @@
 use crate::faults::FaultKind;
 use crate::http::{Request, Response};
 use serde_json::Value;
+use std::any::Any;
+use std::sync::Arc;
 
 /// Where a platform listens.
 #[derive(Debug, Clone)]
@@ -51,6 +53,12 @@ pub trait Platform: Send + Sync + 'static {
 
     /// The route a request counts under, for example `GET /wp-json/wc/v3/orders/{id}`.
     fn route(&self, request: &Request) -> String;
+
+    /// Called when a request arrives, before faults delay it; what comes back is dropped when its
+    /// answer is ready, so that a platform can tell how many calls are under way.
+    fn visit(&self, _request: &Request) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
 
     /// Handles one request.
     fn answer(&self, request: &Request) -> Response;

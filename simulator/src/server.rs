@@ -102,6 +102,7 @@ async fn exchange(
         Ok(request) => request,
         Err(refusal) => return sending::outgoing(refusal, served.clock.now(), cutter),
     };
+    let _visit = served.platform.visit(&request);
     let struck = served.faults.strike(&request.method, || request.target());
     for fault in &struck {
         if let FaultKind::Latency(time) = fault {

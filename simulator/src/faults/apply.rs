@@ -11,6 +11,11 @@ use serde_json::value::RawValue;
 pub fn apply(fault: &FaultKind, response: &mut Response) {
     match fault {
         FaultKind::Latency(_) | FaultKind::Answer { .. } => {}
+        FaultKind::AnswerAfterCommit { status, headers, body } => {
+            response.status = *status;
+            response.headers = headers.clone();
+            response.body = vec![Bytes::from(body.clone())];
+        }
         FaultKind::Reset | FaultKind::DropAfterCommit => response.sending.reset = true,
         FaultKind::Truncate(bytes) => response.sending.cut_after = Some(*bytes),
         FaultKind::Drip { bytes, pause } => response.sending.drip = Some((*bytes, *pause)),

@@ -18,6 +18,8 @@ pub enum FaultKind {
     Drip { bytes: usize, pause: Duration },
     /// Answer this instead of handling the request.
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    /// Handle the request, but answer this: it happened, and the client is told something else.
+    AnswerAfterCommit { status: u16, headers: Vec<(String, String)>, body: String },
     /// Handle the request, but send this in place of the body.
     ReplaceBody(String),
     /// Handle the request and put this before the body (a PHP notice).
@@ -35,6 +37,16 @@ impl FaultKind {
     /// True when the request must not reach the platform.
     pub fn replaces_the_call(&self) -> bool {
         matches!(self, FaultKind::Reset | FaultKind::Answer { .. })
+    }
+
+    /// An answer that is given although the request was handled.
+    pub fn after_commit(self) -> Self {
+        match self {
+            FaultKind::Answer { status, headers, body } => {
+                FaultKind::AnswerAfterCommit { status, headers, body }
+            }
+            other => other,
+        }
     }
 
     /// Reads a fault that every platform has; `None` for an unknown name.
@@ -60,6 +72,7 @@ impl FaultKind {
                 Ok(FaultKind::Drip { bytes: bytes.max(1) as usize, pause })
             }),
             "answer" => read_answer(arguments),
+            "answer_after_commit" => read_answer(arguments).map(FaultKind::after_commit),
             "replace_body" => text("body").map(FaultKind::ReplaceBody),
             "prefix" => text("text").map(FaultKind::Prefix),
             "huge_body" => {
@@ -76,13 +89,14 @@ impl FaultKind {
     }
 
     /// The names that [`FaultKind::read`] knows.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "latency",
         "reset",
         "drop_after_commit",
         "truncate",
         "slow_drip",
         "answer",
+        "answer_after_commit",
         "replace_body",
         "prefix",
         "huge_body",

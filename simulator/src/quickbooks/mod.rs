@@ -23,11 +23,12 @@ mod rules;
 mod schema;
 mod store;
 mod times;
+mod under_way;
 mod webhooks;
 mod world;
 mod write;
 
-pub use rules::{AcceptRule, NumberScope, OldCdc, RequestIds, Rules, WebhookFormat};
+pub use rules::{AcceptRule, Mishap, NumberScope, OldCdc, RequestIds, Rules, WebhookFormat};
 pub use world::CLIENT_ID;
 
 use crate::clock::SimClock;
@@ -36,8 +37,10 @@ use crate::http::{Request, Response};
 use crate::platform::{Addresses, ControlCall, ControlReply, Platform};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio_util::sync::CancellationToken;
+use under_way::UnderWay;
 use world::World;
 
 /// Which companies there are from the start; more come through the control API.
@@ -59,9 +62,11 @@ impl Default for Options {
 
 /// The simulated Intuit.
 pub struct QuickBooks {
-    world: Mutex<World>,
+    world: Arc<Mutex<World>>,
     clock: SimClock,
     base: OnceLock<Addresses>,
+    under_way: UnderWay,
+    stop: CancellationToken,
 }
 
 impl QuickBooks {
@@ -71,13 +76,19 @@ impl QuickBooks {
     pub fn open(
         options: &Options,
         clock: SimClock,
-        _stop: CancellationToken,
+        stop: CancellationToken,
     ) -> Result<Arc<Self>, String> {
         let mut world = World::new(options.seed);
         for preset in &options.companies {
             world.add_company(preset, None, options.rules.clone(), clock.now())?;
         }
-        Ok(Arc::new(QuickBooks { world: Mutex::new(world), clock, base: OnceLock::new() }))
+        Ok(Arc::new(QuickBooks {
+            world: Arc::new(Mutex::new(world)),
+            clock,
+            base: OnceLock::new(),
+            under_way: UnderWay::default(),
+            stop,
+        }))
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -93,7 +104,9 @@ impl QuickBooks {
         let now = self.clock.now();
         let parts: Vec<&str> = request.path.split('/').filter(|p| !p.is_empty()).collect();
         match (request.method.as_str(), parts.as_slice()) {
-            (_, ["v3", "company", rest @ ..]) => api::answer(world, request, rest, now),
+            (_, ["v3", "company", rest @ ..]) => {
+                api::answer(world, request, rest, self.under_way.count(request), now)
+            }
             ("GET", ["connect", "oauth2"]) => oauth::authorize(world, request, now),
             ("POST", ["connect", "oauth2"]) => oauth::decide(world, request, now),
             ("POST", ["oauth2", "v1", "tokens", "bearer"]) => oauth::token(world, request, now),
@@ -123,6 +136,8 @@ impl Platform for QuickBooks {
 
     fn listening(&self, addresses: &Addresses) {
         let _ = self.base.set(addresses.clone());
+        let delivery = webhooks::deliver(self.world.clone(), self.clock.clone(), self.stop.clone());
+        tokio::spawn(delivery);
     }
 
     fn route(&self, request: &Request) -> String {
@@ -136,6 +151,10 @@ impl Platform for QuickBooks {
             other => other.join("/"),
         };
         format!("{} {path}", request.method)
+    }
+
+    fn visit(&self, request: &Request) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self.under_way.enter(request))
     }
 
     fn answer(&self, request: &Request) -> Response {

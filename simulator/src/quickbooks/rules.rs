@@ -51,6 +51,21 @@ pub enum WebhookFormat {
     Legacy,
 }
 
+/// How a webhook delivery goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mishap {
+    /// Each delivery comes twice.
+    Duplicate,
+    /// Events stand in reverse order.
+    Reorder,
+    /// Nothing is delivered, and nothing comes later.
+    Drop,
+    WrongSignature,
+    /// `text/plain`.
+    WrongContentType,
+}
+
 /// All switches of one company. Times are in seconds of the simulated clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -95,6 +110,9 @@ pub struct Rules {
     pub webhooks: WebhookFormat,
     /// From a change to its delivery; changes in between are one delivery.
     pub webhook_delay_seconds: i64,
+    /// Events of several companies may stand in one delivery.
+    pub webhook_mixed_realms: bool,
+    pub webhook_mishaps: Vec<Mishap>,
 }
 
 impl Default for Rules {
@@ -125,6 +143,8 @@ impl Default for Rules {
             call_takes_ms: 0,
             webhooks: WebhookFormat::CloudEvents,
             webhook_delay_seconds: 2,
+            webhook_mixed_realms: true,
+            webhook_mishaps: vec![],
         }
     }
 }

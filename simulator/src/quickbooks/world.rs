@@ -82,5 +82,6 @@ fn app(client_id: &str, client_secret: &str) -> App {
         client_secret: client_secret.to_owned(),
         redirect_uris: REDIRECTS.map(str::to_owned).to_vec(),
         verifier_token: VERIFIER.to_owned(),
+        webhooks: None,
     }
 }

@@ -216,3 +216,9 @@ pub fn sale(customer: &str, doc_number: &str, lines: &[Line<'_>]) -> Value {
     json!({ "DocNumber": doc_number, "TxnDate": "2026-11-20",
         "CustomerRef": { "value": customer }, "Line": lines })
 }
+
+/// A client for tests over a real connection.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

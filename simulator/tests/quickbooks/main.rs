@@ -11,3 +11,4 @@ mod requestid;
 mod sales;
 mod tax;
 mod transport;
+mod webhooks;

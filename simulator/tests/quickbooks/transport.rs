@@ -1,6 +1,6 @@
 //! Calls: headers, limits, meters, and what the network and gateway do to answers.
 
-use crate::bed::{Bed, sale};
+use crate::bed::{Bed, client, sale};
 use serde_json::{Value, json};
 use simulator::faults::{FaultKind, Match, apply};
 use simulator::http::Request;
@@ -214,4 +214,34 @@ fn a_body_that_isnt_utf8_or_json_is_refused() {
     let bed = Bed::new("us_single");
     assert_eq!(bed.api("POST", "customer", "{\"DisplayName\":").code(), "2010");
     assert_eq!(bed.api("POST", "customer", "[]").code(), "2120");
+}
+
+#[tokio::test]
+async fn eleven_calls_at_once_are_one_too_many() {
+    let handle = simulator::start(simulator::Options::default()).await.unwrap();
+    let client = client();
+    let control = format!("{}/quickbooks", handle.control);
+    let companies: Value =
+        client.get(format!("{control}/companies")).send().await.unwrap().json().await.unwrap();
+    let realm = companies[0]["realm_id"].as_str().unwrap();
+    let body = json!({ "realm_id": realm });
+    let tokens = client.post(format!("{control}/tokens")).json(&body).send().await.unwrap();
+    let tokens: Value = tokens.json().await.unwrap();
+    // Only the calls at once are to be met, not those of a second.
+    let rules = json!({ "calls_per_second": 100 });
+    client.put(format!("{control}/rules")).json(&rules).send().await.unwrap();
+    handle.quickbooks().add_fault("latency", json!({ "ms": 300 })).unwrap();
+    let url = format!("{}/v3/company/{realm}/preferences", handle.quickbooks().addresses.http);
+    let calls: Vec<_> = (0..11)
+        .map(|_| {
+            let call = client.get(&url).bearer_auth(tokens["access_token"].as_str().unwrap());
+            tokio::spawn(call.header("accept", "application/json").send())
+        })
+        .collect();
+    let mut statuses = vec![];
+    for call in calls {
+        statuses.push(call.await.unwrap().unwrap().status().as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
 }

@@ -10,7 +10,7 @@ mod xml;
 
 pub use journal::Journal;
 pub use replay::Replays;
-pub use throttle::Throttles;
+pub use throttle::{Arrival, Throttles};
 
 use super::company::Company;
 use super::fault::{self, Checked, Fault};
@@ -37,15 +37,23 @@ struct Call<'a> {
     /// The path's parts after the realm.
     rest: Vec<&'a str>,
     class: Class,
+    at_once: usize,
     now: Timestamp,
 }
 
-/// Answers a call; `parts` is the path after `/v3/company`.
-pub fn answer(world: &mut World, request: &Request, parts: &[&str], now: Timestamp) -> Response {
+/// Answers a call; `parts` is the path after `/v3/company`, `at_once` how many calls of this app to
+/// this company are under way.
+pub fn answer(
+    world: &mut World,
+    request: &Request,
+    parts: &[&str],
+    at_once: usize,
+    now: Timestamp,
+) -> Response {
     let Some((realm, rest)) = parts.split_first() else { return Response::empty(404) };
     let params = Params::read(&request.query);
     let class = class(request, rest);
-    let call = Call { request, params, rest: rest.to_vec(), class, now };
+    let call = Call { request, params, rest: rest.to_vec(), class, at_once, now };
     let World { grants, companies, .. } = world;
     let Some(company) = companies.get_mut(*realm) else {
         let zone = jiff::tz::TimeZone::UTC;
@@ -92,9 +100,9 @@ fn admitted(company: &mut Company, grants: &Grants, call: &Call<'_>) -> Checked<
     if access.realm != company.realm {
         return Err(fault::not_authorised());
     }
-    let batch = call.class == Class::Batch;
+    let arrival = Arrival { batch: call.class == Class::Batch, at_once: call.at_once };
     let Company { throttles, rules, .. } = company;
-    if let Err(limit) = throttles.admit(&access.client_id, batch, rules, now) {
+    if let Err(limit) = throttles.admit(&access.client_id, arrival, rules, now) {
         company.journal.counts_mut().throttled += 1;
         return Err(fault::throttled(limit));
     }

@@ -20,6 +20,14 @@ fn page(status: u16) -> FaultKind {
     }
 }
 
+fn stream_timeout() -> FaultKind {
+    FaultKind::Answer {
+        status: 200,
+        headers: vec![("Content-Type".into(), "text/plain".into())],
+        body: "stream timeout".into(),
+    }
+}
+
 /// A fault of this name: error pages, `stream timeout`, a SystemFault under 200, 429, 401.
 pub fn named_fault(name: &str, now: Timestamp) -> Option<FaultKind> {
     Some(match name {
@@ -28,13 +36,10 @@ pub fn named_fault(name: &str, now: Timestamp) -> Option<FaultKind> {
         "http_503" => page(503),
         "http_504" => page(504),
         // The gateway's text in place of an answer; what was asked for happened.
-        "stream_timeout" => FaultKind::ReplaceBody("stream timeout".into()),
+        "stream_timeout" => stream_timeout().after_commit(),
         // The same, but nothing happened.
-        "stream_timeout_before" => FaultKind::Answer {
-            status: 200,
-            headers: vec![("Content-Type".into(), "text/plain".into())],
-            body: "stream timeout".into(),
-        },
+        "stream_timeout_before" => stream_timeout(),
+        "gateway_timeout_after" => page(504).after_commit(),
         "system_fault_200" => fixed(fault::system(200), now),
         "throttle" => fixed(fault::throttled("The request limit was reached."), now),
         "token_expired" => fixed(fault::authentication("Token expired: eyJhbGciOiJkaXIi..."), now),

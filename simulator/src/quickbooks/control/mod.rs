@@ -12,7 +12,7 @@ use super::kind::Kind;
 use super::oauth::App;
 use super::presets;
 use super::rules::Rules;
-use super::webhooks::Event;
+use super::webhooks::{Event, Subscription, is_loopback};
 use super::world::{CLIENT_ID, World};
 use crate::platform::{ControlCall, ControlError, ControlReply};
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ pub fn answer(world: &mut World, call: &ControlCall<'_>, now: Timestamp) -> Cont
         }
         ("POST", ["companies"]) => add_company(world, &call.body, now),
         ("POST", ["apps"]) => add_app(world, &call.body),
+        ("PUT" | "POST", ["webhooks"]) => subscribe(world, &call.body),
+        ("GET", ["webhooks"]) => Ok(world.apps.iter().filter_map(subscription).collect()),
         ("POST", ["authorize"]) => authorize(world, &call.body, now),
         ("POST", ["tokens"]) => tokens(world, &call.body, now),
         ("PUT" | "POST", ["rules"]) => {
@@ -135,6 +137,28 @@ fn add_app(world: &mut World, body: &Value) -> ControlReply {
     Ok(json!({
         "client_id": app.client_id, "client_secret": app.client_secret,
         "redirect_uris": app.redirect_uris, "verifier_token": app.verifier_token,
+    }))
+}
+
+/// Gives an app an address for its webhooks: `{"url", "client_id"?}`; without `url`, none.
+fn subscribe(world: &mut World, body: &Value) -> ControlReply {
+    let id = client_id(body).to_owned();
+    let World { apps, companies, .. } = world;
+    let app = apps.iter_mut().find(|app| app.client_id == id);
+    let app = app.ok_or_else(|| nothing("no such client_id"))?;
+    app.webhooks = match body["url"].as_str() {
+        Some(url) if !is_loopback(url) => return Err(bad("the url must be on this machine")),
+        Some(url) => Some(Subscription::new(url, companies)),
+        None => None,
+    };
+    Ok(subscription(app).unwrap_or_else(|| json!({})))
+}
+
+fn subscription(app: &App) -> Option<Value> {
+    let webhooks = app.webhooks.as_ref()?;
+    Some(json!({
+        "client_id": app.client_id, "url": webhooks.url, "verifier_token": app.verifier_token,
+        "waiting": webhooks.waiting(), "attempts": webhooks.attempts(),
     }))
 }
 

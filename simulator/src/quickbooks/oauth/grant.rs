@@ -1,6 +1,7 @@
 //! What a person granted an app over a company, and the tokens that came of it.
 
 use crate::quickbooks::rules::Rules;
+use crate::quickbooks::webhooks::Subscription;
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +16,8 @@ pub struct App {
     pub redirect_uris: Vec<String>,
     /// Signs the app's webhooks.
     pub verifier_token: String,
+    /// Where its webhooks go.
+    pub webhooks: Option<Subscription>,
 }
 
 /// An authorization code that waits to be exchanged.
@@ -221,6 +224,12 @@ impl Grants {
     pub fn disconnect(&mut self, realm: &str) -> usize {
         let of_realm = self.grants.iter_mut().filter(|g| g.realm == realm && !g.revoked);
         of_realm.map(|grant| grant.revoked = true).count()
+    }
+
+    /// Whether an app has a living grant over a company.
+    pub fn connected(&self, client_id: &str, realm: &str) -> bool {
+        let living = |g: &Grant| g.client_id == client_id && g.realm == realm && !g.revoked;
+        self.grants.iter().any(living)
     }
 
     /// Ends all access tokens of a company at once; refresh tokens go on.

@@ -1,6 +1,6 @@
 //! What webhooks tell of.
 
-use super::store::Key;
+use crate::quickbooks::store::Key;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
