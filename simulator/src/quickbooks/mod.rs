@@ -50,6 +50,7 @@ pub struct Options {
     pub companies: Vec<String>,
     /// Seed of tokens and codes.
     pub seed: u64,
+    /// The rules of the companies from the start.
     pub rules: Rules,
 }
 

@@ -39,7 +39,9 @@ pub enum NumberScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OldCdc {
+    /// 400.
     Error,
+    /// What changed in the last 30 days.
     Truncate,
 }
 
@@ -47,7 +49,9 @@ pub enum OldCdc {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookFormat {
+    /// A JSON array of CloudEvents.
     CloudEvents,
+    /// `eventNotifications`, as until 2026.
     Legacy,
 }
 
@@ -61,6 +65,7 @@ pub enum Mishap {
     Reorder,
     /// Nothing is delivered, and nothing comes later.
     Drop,
+    /// Signed with another token.
     WrongSignature,
     /// `text/plain`.
     WrongContentType,
@@ -70,6 +75,7 @@ pub enum Mishap {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
+    /// From an access token's issue to its end.
     pub access_token_seconds: i64,
     /// How long a refresh gives the same refresh token back; 0: a new one each time.
     pub refresh_value_seconds: i64,
@@ -79,22 +85,29 @@ pub struct Rules {
     pub refresh_idle_seconds: i64,
     /// From the grant to its end, whatever is refreshed.
     pub refresh_hard_seconds: i64,
+    /// What a missing `Accept` gets.
     pub accept: AcceptRule,
     /// False: no 429 at all.
     pub throttle: bool,
+    /// Of all apps, to the company.
     pub calls_per_minute: usize,
+    /// Of one app.
     pub calls_per_second: usize,
+    /// Of one app, under way.
     pub calls_at_once: usize,
+    /// Of one app; 40 or 120, Intuit's page says both.
     pub batches_per_minute: usize,
     /// How long 429 lasts once it was drawn.
     pub throttle_seconds: i64,
     /// Metered reads a calendar month; then reads are blocked.
     pub reads_per_month: u64,
+    /// What a used `requestid` does.
     pub request_ids: RequestIds,
     /// Refusals are kept and replayed under their `requestid`, too.
     pub replay_failures: bool,
     /// How long answers are kept for replay.
     pub request_id_seconds: i64,
+    /// Where a number counts as taken.
     pub number_scope: NumberScope,
     /// `CurrencyRef` must be sent with transactions when multicurrency is on.
     pub currency_required: bool,
@@ -104,14 +117,17 @@ pub struct Rules {
     pub inventory_lock_percent: u8,
     /// Error texts in French; codes stay.
     pub french: bool,
+    /// What a `changedSince` long ago gets.
     pub old_cdc: OldCdc,
     /// Simulated milliseconds that every API call takes: the server itself moves the shared clock.
     pub call_takes_ms: i64,
+    /// How webhooks are written.
     pub webhooks: WebhookFormat,
     /// From a change to its delivery; changes in between are one delivery.
     pub webhook_delay_seconds: i64,
     /// Events of several companies may stand in one delivery.
     pub webhook_mixed_realms: bool,
+    /// What goes wrong with every delivery from now on.
     pub webhook_mishaps: Vec<Mishap>,
 }
 

@@ -193,3 +193,26 @@ fn discovery_names_every_endpoint() {
         assert!(ours.get(key).is_some(), "{key} is missing");
     }
 }
+
+#[test]
+fn a_lost_refresh_answer_costs_the_connection_unless_the_old_value_has_a_grace() {
+    let bed = Bed::new("us_single");
+    let first = connected(&bed)["refresh_token"].as_str().unwrap().to_owned();
+    assert_eq!(refresh(&bed, &first).json()["refresh_token"], json!(first));
+    bed.pass(86_400);
+    // Answered, but nobody hears it.
+    let _lost = refresh(&bed, &first);
+    assert_eq!(refresh(&bed, &first).json()["error"], "invalid_grant");
+    bed.rules(json!({ "old_refresh_grace_seconds": 86_400 }));
+    assert_eq!(refresh(&bed, &first).status, 200);
+}
+
+#[test]
+fn refresh_tokens_can_be_made_to_rotate_every_time() {
+    let bed = Bed::new("us_single");
+    bed.rules(json!({ "refresh_value_seconds": 0, "access_token_seconds": 60 }));
+    let first = connected(&bed)["refresh_token"].as_str().unwrap().to_owned();
+    let second = refresh(&bed, &first).json();
+    assert_ne!(second["refresh_token"], json!(first));
+    assert_eq!(second["expires_in"], 60);
+}

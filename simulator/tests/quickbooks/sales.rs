@@ -125,3 +125,51 @@ fn the_documented_invoice_request_gives_the_documented_answer() {
     };
     assert_eq!(kinds(&made), kinds(recorded));
 }
+
+#[test]
+fn an_invoice_to_be_mailed_needs_an_address_and_sending_it_moves_its_token() {
+    let bed = Bed::new("us_single");
+    let mut body = sale("1", "1", &[("8", "1", "5", "NON")]);
+    body["EmailStatus"] = json!("NeedToSend");
+    assert_eq!(bed.post("invoice", body.clone()).code(), "2020");
+    body["BillEmail"] = json!({ "Address": "maya@example.test" });
+    let made = bed.make("Invoice", body);
+    let target = format!("invoice/{}/send?sendTo=noor%40example.test", id(&made));
+    let sent = bed.api("POST", &target, "").entity("Invoice");
+    assert_eq!((&sent["EmailStatus"], &sent["SyncToken"]), (&json!("EmailSent"), &json!("1")));
+    assert_eq!(sent["BillEmail"]["Address"], "noor@example.test");
+}
+
+#[test]
+fn terms_of_the_customer_or_the_company_date_what_is_due() {
+    let bed = Bed::new("us_single");
+    let customer = bed.customer("Maya");
+    assert_eq!(bed.invoice(&customer, "1", "5")["DueDate"], "2026-12-20", "net 30 by default");
+    let terms = json!({ "Id": customer, "SyncToken": "0", "sparse": true,
+        "SalesTermRef": { "value": "2" } });
+    bed.make("Customer", terms);
+    assert_eq!(bed.invoice(&customer, "2", "5")["DueDate"], "2026-12-05");
+    let mut body = sale(&customer, "3", &[("8", "1", "5", "NON")]);
+    body["DueDate"] = json!("2027-01-01");
+    assert_eq!(bed.make("Invoice", body)["DueDate"], "2027-01-01");
+}
+
+#[test]
+fn what_should_never_be_is_found() {
+    let bed = Bed::new("us_single");
+    let mut body = sale("1", "WC-1", &[("8", "1", "5", "NON")]);
+    body["PrivateNote"] = json!("woo:store1:order:1");
+    bed.post("salesreceipt?requestid=a", body.clone());
+    let clean = bed.company("GET", "suspicious", Value::Null);
+    assert_eq!(
+        clean,
+        json!({ "duplicate_numbers": {}, "duplicate_notes": {},
+        "writes_without_request_id": 0 })
+    );
+    bed.post("invoice?include=allowduplicatedocnum", body);
+    let found = bed.company("GET", "suspicious", Value::Null);
+    let both = json!(["Invoice 2", "SalesReceipt 1"]);
+    assert_eq!(found["duplicate_numbers"]["wc-1"], both);
+    assert_eq!(found["duplicate_notes"]["woo:store1:order:1"], both);
+    assert_eq!(found["writes_without_request_id"], 1);
+}

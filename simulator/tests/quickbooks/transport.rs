@@ -245,3 +245,24 @@ async fn eleven_calls_at_once_are_one_too_many() {
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
 }
+
+#[test]
+fn a_backfill_at_the_allowed_pace_draws_no_429() {
+    let bed = Bed::throttled("us_single");
+    let batches = 45;
+    for batch in 0..batches {
+        // 40 batches a minute are one every 1.5 seconds.
+        bed.clock.advance(jiff::SignedDuration::from_millis(1_500));
+        let items: Vec<Value> = (0..30)
+            .map(|n| {
+                let number = format!("WC-{}", batch * 30 + n);
+                json!({ "bId": n.to_string(), "operation": "create",
+                    "SalesReceipt": sale("1", &number, &[("8", "2", "5", "TAX")]) })
+            })
+            .collect();
+        let body = json!({ "BatchItemRequest": items });
+        assert_eq!(bed.post(&format!("batch?requestid=b{batch}"), body).status, 200);
+    }
+    let totals = bed.company("GET", "documents", Value::Null);
+    assert_eq!(totals["SalesReceipt"]["USD"]["count"], batches * 30);
+}

@@ -89,6 +89,7 @@ fn of_company(
         ("GET", ["rules"]) => serde_json::to_value(&company.rules).map_err(|e| bad(e.to_string())),
         ("PUT" | "POST", ["rules"]) => set_rules(company, &call.body),
         ("GET", ["documents"]) => Ok(totals::by_type(company)),
+        ("GET", ["suspicious"]) => Ok(totals::suspicious(company)),
         ("GET", ["documents", "list"]) => Ok(totals::list(company)),
         ("GET", ["calls"]) => Ok(company.journal.to_json(now)),
         ("DELETE", ["calls"]) => {

@@ -81,3 +81,37 @@ pub fn list(company: &Company) -> Value {
     }
     Value::Array(all)
 }
+
+/// What should never be: numbers and notes that more than one living document of a type bears,
+/// grouped as `{"number": [...]}`, and writes that came without a `requestid`.
+pub fn suspicious(company: &Company) -> Value {
+    let mut numbers: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    let mut notes: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_transaction()) {
+        // A number is one order's, whatever form its sale has.
+        let space = match kind {
+            Kind::Invoice | Kind::SalesReceipt => "sale",
+            other => other.name(),
+        };
+        for (id, record) in company.store.all(kind).filter(|(_, r)| !voided(&r.data)) {
+            let bearer = format!("{} {id}", kind.name());
+            let number = text(&record.data, "DocNumber");
+            let note = text(&record.data, "PrivateNote");
+            if !number.is_empty() {
+                let number = (space, number.to_lowercase());
+                numbers.entry(number).or_default().push(bearer.clone());
+            }
+            if !note.is_empty() {
+                notes.entry((space, note.to_owned())).or_default().push(bearer);
+            }
+        }
+    }
+    let doubles = |all: BTreeMap<(&str, String), Vec<String>>| -> Map<String, Value> {
+        let several = all.into_iter().filter(|(_, bearers)| bearers.len() > 1);
+        several.map(|((_, text), bearers)| (text, json!(bearers))).collect()
+    };
+    json!({
+        "duplicate_numbers": doubles(numbers), "duplicate_notes": doubles(notes),
+        "writes_without_request_id": company.journal.counts().without_request_id,
+    })
+}

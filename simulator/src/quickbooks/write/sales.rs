@@ -21,6 +21,10 @@ pub(super) fn derive(company: &Company, draft: &mut Draft) -> Checked<()> {
     documents::references(company, draft)?;
     documents::custom_fields(company, draft)?;
     documents::no_card_numbers(draft)?;
+    let mailed = matches!(text(&draft.data, "EmailStatus"), "NeedToSend" | "NEED_TO_SEND");
+    if mailed && !draft.data.contains_key("BillEmail") {
+        return Err(fault::missing("BillEmail"));
+    }
     let day = draft.day(company);
     let mut lines = lines::read(company, draft, day)?;
     let tax = match company.us {
