@@ -55,6 +55,10 @@ impl Faults {
     }
 }
 
+/// What happens in the shop right before a call with this name is answered (`page orders live 3+4`,
+/// as the trace has it), once.
+pub type Script = Vec<(String, Box<dyn FnOnce(&mut Shop) + Send>)>;
+
 /// The shop as an account of a platform.
 #[derive(Clone)]
 pub struct ShopConnector {
@@ -65,6 +69,7 @@ pub struct ShopConnector {
     pub trace: Trace,
     pub page_size: u64,
     pub concurrency: usize,
+    pub script: Arc<Mutex<Script>>,
 }
 
 impl ShopConnector {
@@ -93,6 +98,15 @@ impl ShopConnector {
         self.trace.note(format_args!("shop {change:?} {touched:?} late {late}"));
     }
 
+    fn play(&self, what: &str) {
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = script.iter().position(|(name, _)| name == what);
+        if let Some((name, act)) = due.map(|index| script.remove(index)) {
+            self.trace.note(format_args!("script {name}"));
+            self.with_shop(act);
+        }
+    }
+
     /// The way there, what happens on it, and the way back around `answer`.
     async fn call<T>(&self, what: String, answer: impl FnOnce(&Shop) -> T) -> Result<T> {
         let faults = self.faults();
@@ -105,6 +119,7 @@ impl ShopConnector {
         if self.dice.chance(faults.busy) {
             self.live();
         }
+        self.play(&what);
         let answer = self.with_shop(|shop| answer(shop));
         self.clock.sleep(Duration::from_millis(self.dice.below(0..latency / 2 + 1))).await;
         if self.dice.chance(faults.lost_answers) {

@@ -16,7 +16,7 @@ mod trace;
 
 pub use clock::SimClock;
 pub use compare::differences;
-pub use connector::{Faults, ShopConnector};
+pub use connector::{Faults, Script, ShopConnector};
 pub use dice::{Dice, Fuse};
 pub use shop::{Change, Shop};
 pub use store::{MemStore, RunState, StoreFaults};

@@ -6,6 +6,7 @@
 
 mod world;
 
+use engine::clock::Clock;
 use engine::model::Mode;
 use engine::testing::{Change, Faults};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -121,6 +122,40 @@ fn rows_that_leave_a_list_while_it_is_walked_hide_no_others() {
         world.sync_well(Mode::Full).await;
         world.clock.advance(Duration::from_secs(3_600)).await;
         world.storm(&storm).await;
+        world.calm().await;
+        world.clock.advance(Duration::from_secs(86_400 + 3_600)).await;
+        world.sync_well(Mode::Incremental).await;
+        assert_eq!(world.differences(true), [""; 0]);
+    });
+}
+
+#[test]
+fn a_walk_that_has_to_begin_again_still_asks_from_its_first_beginning_next_time() {
+    play_many(9_000_000, async |world| {
+        (0..30).for_each(|_| world.change(Change::NewOrder));
+        *world.pages.lock().unwrap() = (4, 1);
+        world.sync_well(Mode::Full).await;
+        world.clock.advance(Duration::from_secs(3_600)).await;
+        world.change(Change::BulkEdit);
+        world.clock.advance(Duration::from_secs(1_200)).await;
+        // Read already, then changed; then rows leave, so that the walk has to begin again.
+        world.set_faults(Faults { latency: Duration::from_secs(800), ..Faults::none() });
+        let clock = world.clock;
+        let edit = move |shop: &mut engine::testing::Shop| {
+            let first = shop.orders.values_mut().next().unwrap();
+            first.item.revision += 1;
+            first.item.modified = clock.now();
+        };
+        let leave = |shop: &mut engine::testing::Shop| {
+            let second: Vec<i64> = shop.orders.keys().copied().skip(1).take(4).collect();
+            second.iter().for_each(|id| drop(shop.orders.remove(id)));
+        };
+        *world.shop.script.lock().unwrap() = vec![
+            ("page orders live 3+4".to_owned(), Box::new(edit)),
+            ("page orders live 9+4".to_owned(), Box::new(leave)),
+        ];
+        world.sync_well(Mode::Incremental).await;
+        assert!(world.shop.script.lock().unwrap().is_empty(), "all of it happened");
         world.calm().await;
         world.clock.advance(Duration::from_secs(86_400 + 3_600)).await;
         world.sync_well(Mode::Incremental).await;

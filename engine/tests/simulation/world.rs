@@ -28,6 +28,8 @@ pub struct World {
     pub trace: Trace,
     pub store: Arc<MemStore>,
     pub shop: ShopConnector,
+    /// Elements of a page, and pages asked for at once.
+    pub pages: Arc<Mutex<(u64, usize)>>,
     pub syncs: u64,
     runner: Runner,
 }
@@ -62,18 +64,23 @@ impl World {
             trace: trace.clone(),
             page_size: dice.below(2..15),
             concurrency: dice.below(1..5) as usize,
+            script: Arc::default(),
         };
         let delete_policy = dice.pick(&[DeletePolicy::Keep, DeletePolicy::Delete]).unwrap();
         let store =
             MemStore::new(streams(delete_policy), shared.clone(), dice.clone(), trace.clone());
-        let connector = shop.clone();
+        let pages = Arc::new(Mutex::new((shop.page_size, shop.concurrency)));
+        let (connector, sizes) = (shop.clone(), pages.clone());
         let runner = Runner {
             store: store.clone(),
             http: HTTP.clone(),
             clock: shared,
-            open: Arc::new(move |_, _| Ok(Arc::new(connector.clone()))),
+            open: Arc::new(move |_, _| {
+                let (page_size, concurrency) = *sizes.lock().unwrap();
+                Ok(Arc::new(ShopConnector { page_size, concurrency, ..connector.clone() }))
+            }),
         };
-        World { dice, clock, trace, store, shop, syncs: 0, runner }
+        World { dice, clock, trace, store, shop, pages, syncs: 0, runner }
     }
 
     pub fn set_faults(&self, faults: Faults) {
