@@ -113,6 +113,7 @@ pub struct OpenCall {
 }
 
 /// What became of one item.
+#[allow(clippy::large_enum_variant)] // one a write, moved once, never kept in numbers
 #[derive(Debug, Clone)]
 pub enum ItemOutcome {
     /// It is there, and this is how. `problem`: but not as it was meant (its total differs).

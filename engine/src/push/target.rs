@@ -105,6 +105,7 @@ pub enum Cure {
 }
 
 /// What became of one write.
+#[allow(clippy::large_enum_variant)] // one a write, moved once, never kept in numbers
 #[derive(Debug, Clone)]
 pub enum Answer {
     Done(Ack),
@@ -127,6 +128,7 @@ pub struct Sent {
 }
 
 /// What was found where an item's record should be.
+#[allow(clippy::large_enum_variant)] // one a write, moved once, never kept in numbers
 #[derive(Debug, Clone)]
 pub enum Found {
     Nothing,
