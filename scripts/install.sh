@@ -12,7 +12,7 @@ cd "$ROOT"
 sudo=()
 [ -w "$("$pg_config" --pkglibdir)" ] || sudo=(--sudo)
 say "building for Postgres $major and installing into $("$pg_config" --pkglibdir)"
-cargo pgrx install --release "${sudo[@]}" --pg-config "$pg_config" \
+PGRX_PG_CONFIG_PATH=$pg_config cargo pgrx install --release "${sudo[@]}" --pg-config "$pg_config" \
     --no-default-features --features "pg$major"
 cat <<EOF
 

@@ -11,13 +11,14 @@ else
     "$ROOT/scripts/setup.sh" --build-only
 fi
 major=$(pg_major_of "$pg_config")
+pg_config=$(command -v "$pg_config")
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
 tree=$TARGET/release/easysync-$version-pg$major
 
 cd "$ROOT"
 rm -rf "$tree"
 say "building for Postgres $major"
-cargo pgrx package --pg-config "$pg_config" --out-dir "$tree" \
+PGRX_PG_CONFIG_PATH=$pg_config cargo pgrx package --pg-config "$pg_config" --out-dir "$tree" \
     --no-default-features --features "pg$major"
 tar -C "$tree" --owner=root --group=root -czf "$tree.tar.gz" .
 say "packed $tree.tar.gz: unpack it at / of a server with Postgres $major"

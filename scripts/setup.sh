@@ -75,7 +75,11 @@ copy_postgres() {
 # What the Rust harness reads (tests/src/environment.rs), beside the build products.
 write_environment() {
     mkdir -p "$TARGET/dev" "$PGRX_HOME"
-    printf '[configs]\npg%s = "%s/pg_config"\n' "$PG_MAJOR" "$PG_BIN" >"$PGRX_HOME/config.toml"
+    # Only when it changes: pgrx builds its bindings anew after a look at this file's date.
+    local config
+    config=$(printf '[configs]\npg%s = "%s/pg_config"' "$PG_MAJOR" "$PG_BIN")
+    [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$config" ] ||
+        printf '%s\n' "$config" >"$PGRX_HOME/config.toml"
     cat >"$TARGET/dev/environment" <<EOF
 root=$ROOT
 run_dir=$RUN_DIR
