@@ -13,3 +13,4 @@ mod recorded;
 mod refunding;
 mod settings;
 mod shop;
+mod simulated;
