@@ -1,6 +1,8 @@
 //! A push: brings one account in step with the hub.
 //!
-//!     queue -> claim -> plan -> gate -> intent -> send -> settle
+//! ```text
+//! queue -> claim -> plan -> gate -> intent -> send -> settle
+//! ```
 //!
 //! [`planning`] makes the plan in pages and stores it, the gate ([`crate::plan::Gate`]) lets it
 //! through or waits for a person, [`sending`] sends it, each call stored as an intent before and
