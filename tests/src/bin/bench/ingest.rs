@@ -22,12 +22,11 @@ pub struct Pull {
 fn setup(orders: u64) -> Setup {
     let mut cluster = Options { fsync: true, ..Options::default() };
     cluster = cluster.set("shared_buffers", "512MB").set("max_wal_size", "8GB");
-    Setup {
-        cluster,
-        simulator: vec!["--prerendered".into(), orders.to_string(), "--no-call-log".into()],
-        database: "round_0".into(),
-        ..Setup::default()
-    }
+    // Calls over plain http are signed with the time: the shop's clock has to be ours.
+    let now = jiff::Timestamp::now().to_string();
+    let mut simulator = vec!["--prerendered".into(), orders.to_string(), "--no-call-log".into()];
+    simulator.extend(["--start".into(), now]);
+    Setup { cluster, simulator, database: "round_0".into(), ..Setup::default() }
 }
 
 pub fn measure(
