@@ -115,12 +115,14 @@ fn keys_that_do_not_fit_are_refused_with_the_cure() -> Result<()> {
         let (settings, _) = own(bed);
         let key = bed.simulator.key("read_write")?.clone();
         let write_only = serde_json::to_value(bed.simulator.key("write_only")?)?;
+        let read_only = serde_json::to_value(bed.simulator.key("read_only")?)?;
         let customer = serde_json::to_value(bed.simulator.key("customer_role")?)?;
         let wrong_key = json!({"consumer_key": "ck_0", "consumer_secret": key.consumer_secret});
         let wrong_secret = json!({"consumer_key": key.consumer_key, "consumer_secret": "cs_0"});
         for (credentials, sqlstate, words) in [
             (wrong_key, "YS401", &["credentials", "easysync.set_credentials"][..]),
             (wrong_secret, "YS401", &["easysync.set_credentials"]),
+            (read_only, "YS401", &["write", "easysync.set_credentials"]),
             (write_only, "YS401", &["may only write", "easysync.set_credentials"]),
             (customer, "YS401", &["administrator"]),
             (json!({"consumer_key": "ck_1"}), "YS422", &["consumer_secret"]),

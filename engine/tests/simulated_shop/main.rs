@@ -179,7 +179,7 @@ async fn each_kind_of_key_is_judged_as_it_deserves() {
     for scheme in ["https", "http"] {
         for (key, failing) in [
             ("read_write", None),
-            ("read_only", None),
+            ("read_only", Some("permissions")),
             ("shop_manager", None),
             ("write_only", Some("credentials")),
             ("customer_role", Some("permissions")),

@@ -104,12 +104,13 @@ impl Shop {
                 }
             }
         }
-        let rights = match refused {
-            Some(error) => Err(error),
-            None => Ok("may read orders, products, customers and refunds; \
-                        a key that may only read is enough to pull"
-                .to_owned()),
-        };
+        let rights =
+            match refused {
+                Some(error) => Err(error),
+                None => self.api.may_write().await.map(|()| {
+                    "may read orders, products, customers and refunds, and write".to_owned()
+                }),
+            };
         checks.add("permissions", started, rights);
     }
 

@@ -79,6 +79,17 @@ impl Api {
         }
     }
 
+    /// May the key write? An empty batch changes nothing, and a key that may only read is refused it
+    /// (woocommerce.md, section 1).
+    pub async fn may_write(&self) -> Result<()> {
+        let asked = self.request("wc/v3/orders/batch", &[])?;
+        let mut request = Request::post_json(asked.url.clone(), "{}").idempotent(true);
+        request.signer.clone_from(&self.signer);
+        request.retry = self.retry;
+        let response = self.client.send(&request).await?;
+        errors::of(&response, self.secure()).map_or(Ok(()), Err)
+    }
+
     /// Reads `path` as one JSON value.
     pub async fn read<T: for<'de> Deserialize<'de>>(
         &self,

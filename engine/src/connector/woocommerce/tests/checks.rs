@@ -19,6 +19,22 @@ fn failed(checks: &[Check]) -> Vec<&'static str> {
 }
 
 #[tokio::test]
+async fn a_key_that_may_only_read_is_refused_with_the_cure() {
+    let shop = FakeShop::start(|path, _| match path {
+        "" => site("https://shop.test"),
+        "wc/v3/system_status" => status(),
+        "wc/v3/data/currencies/current" => ok(&json!({"code": "USD"})),
+        "wc/v3/orders/batch" => refusal(401, "err_401_readonly_post"),
+        _ => list(&[json!({"id": 1})]),
+    })
+    .await;
+    let checks = shop.open().check().await;
+    assert_eq!(failed(&checks), ["permissions"], "{checks:?}");
+    let hint = checks.iter().find_map(|c| c.hint.clone().filter(|_| !c.ok)).unwrap_or_default();
+    assert!(hint.contains("easysync.set_credentials"), "{hint}");
+}
+
+#[tokio::test]
 async fn a_good_connection_passes_every_check_and_names_its_shop() {
     let shop = FakeShop::start(|path, _| match path {
         "" => site("https://shop.test"),
@@ -36,7 +52,7 @@ async fn a_good_connection_passes_every_check_and_names_its_shop() {
         ["address", "reachable", "clock", "credentials", "permissions", "version", "currency"]
     );
     assert!(checks[0].message.contains("unencrypted"), "plain http is said to be so");
-    assert!(checks[4].message.contains("only read"), "{}", checks[4].message);
+    assert!(checks[4].message.contains("and write"), "{}", checks[4].message);
     assert_eq!(checks[5].message, "WooCommerce 10.2.4");
     let account = opened.account().await.unwrap();
     assert_eq!(
