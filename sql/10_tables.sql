@@ -155,6 +155,13 @@ create table easysync_internal.sync_run_steps (
     -- moves it when it is older than a minute.
     sampled_at timestamptz,
     sampled_done bigint,
+    -- A push's plan: its hash, what it comes to, whether it may be sent, and the confirmations that
+    -- people gave to a plan of which hash.
+    plan_hash text,
+    plan_summary jsonb,
+    plan_released boolean not null default false,
+    confirmed integer not null default 0,
+    confirmed_hash text,
     error_category text,
     error_code text,
     error_message text,
@@ -194,7 +201,9 @@ create table easysync_internal.sync_queue (
     operation text not null default 'update' check (operation in ('insert', 'update', 'delete')),
     status text not null default 'waiting' check (status in ('waiting', 'claimed', 'blocked', 'failed')),
     generation bigint not null default 1,
-    worker_epoch bigint,
+    -- The claim: by which run, of which generation, until when (another run may take it then).
+    sync_id bigint,
+    claimed_generation bigint,
     lease_until timestamptz,
     attempts integer not null default 0,
     queued_at timestamptz not null default now(),
@@ -206,12 +215,19 @@ create table easysync_internal.sync_queue (
 create table easysync_internal.sync_changes (
     sync_id bigint not null,
     change_id integer not null,
+    step integer not null,
     tenant_id text not null,
     connection text not null,
     direction text not null check (direction in ('pull', 'push')),
     entity text not null,
+    hub_id bigint,
+    -- The record whose queue entry waits for it: an order for its customer.
+    root_entity text,
+    root_id bigint,
+    -- Changes of one wave don't depend on each other.
+    wave smallint not null default 0,
+    payload text,                   -- what is sent, as the engine keeps it; null once it is done
     record_id text not null,
-    label text,
     target text not null,
     action text not null check (action in ('create', 'update', 'void', 'inactivate', 'delete', 'skip')),
     destructive boolean not null default false,
@@ -228,6 +244,9 @@ create table easysync_internal.sync_changes (
     error_hint text,
     primary key (sync_id, change_id)
 ) with (fillfactor = 70);
+-- What is to be sent next: by wave and place.
+create index sync_changes_unsent on easysync_internal.sync_changes (sync_id, step, wave, change_id)
+    where status = 'planned';
 
 -- Records that failed, one row each. The store upserts by key:
 --   on conflict (tenant_id, connection, entity, direction, record_id) do update
@@ -262,6 +281,19 @@ create table easysync_internal.sync_failures (
     primary key (tenant_id, connection, entity, direction, record_id)
 ) with (fillfactor = 70);
 create unique index sync_failures_failure_id on easysync_internal.sync_failures (failure_id);
+
+-- Confirmation tokens, as hashes: single use, five minutes, for one plan and one person.
+create table easysync_internal.confirmations (
+    token_hash bytea primary key,
+    tenant_id text not null,
+    sync_id bigint not null,
+    plan_hash text not null,
+    issued_to name not null,        -- session user
+    issued_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null,
+    spent_at timestamptz
+);
+create index confirmations_sync on easysync_internal.confirmations (sync_id);
 
 -- Both sides changed, apart.
 create table easysync_internal.sync_conflicts (
@@ -391,7 +423,7 @@ declare
     marked text;
 begin
     foreach marked in array array['connections', 'streams', 'sync_state', 'sync_runs', 'sync_run_steps', 'hub_changes',
-                                  'sync_queue', 'sync_changes', 'sync_failures', 'sync_conflicts', 'tenant_members',
+                                  'sync_queue', 'sync_changes', 'sync_failures', 'confirmations', 'sync_conflicts', 'tenant_members',
                                   'settings', 'audit_log', 'identity',
                                   -- the sequences of identity columns
                                   'sync_runs_sync_id_seq', 'hub_changes_change_id_seq', 'sync_queue_queue_id_seq',

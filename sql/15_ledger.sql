@@ -81,6 +81,7 @@ begin
         remote_number text,             -- number people see there
         remote_version text,            -- e.g. SyncToken
         raw text,                       -- the platform's JSON, byte for byte
+        agreed text,                    -- what both sides agreed on at the last write (pushes)
         primary key (tenant_id, account, entity, remote_id)
     );
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .

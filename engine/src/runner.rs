@@ -6,7 +6,12 @@ use crate::error::{Category, Error, Result};
 use crate::http::HttpContext;
 use crate::model::{ConnectionName, Direction};
 use crate::pull::{self, Pull};
-use crate::store::{Counts, Level, LogRow, Outcome, Progress, Run, Step, Store, SyncId};
+use crate::push::store::PushStore;
+use crate::push::target::Target;
+use crate::push::{End, Push};
+use crate::store::{
+    Connection, Counts, Level, LogRow, Outcome, Progress, Run, Step, Store, SyncId,
+};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -31,6 +36,20 @@ pub struct Runner {
     pub http: Arc<HttpContext>,
     pub clock: Arc<dyn Clock>,
     pub open: Open,
+    /// None: this host pushes nothing.
+    pub pusher: Option<Pusher>,
+}
+
+/// How a run gets the account that it pushes to. The number: metered reads of this month so far.
+pub type OpenTarget = Arc<
+    dyn Fn(&Arc<Connection>, &Arc<HttpContext>, u64) -> Result<Arc<dyn Target>> + Send + Sync,
+>;
+
+/// What pushes work with.
+#[derive(Clone)]
+pub struct Pusher {
+    pub store: Arc<dyn PushStore>,
+    pub open: OpenTarget,
 }
 
 impl Runner {
@@ -136,13 +155,18 @@ impl Runner {
         run: &Run,
         step: &Step,
         cancel: &CancellationToken,
-    ) -> Result<Counts> {
-        if step.stream.direction == Direction::Push {
-            return Err(Error::internal("this version pushes nothing"));
-        }
+    ) -> Result<End> {
         let http = self.http.with_cancel(cancel.clone());
+        if step.stream.direction == Direction::Push {
+            let push = self.push(run, step, cancel, &http).await?;
+            let show = self.show_waits(run.sync_id, step.step, "sending", &http);
+            return tokio::select! {
+                result = push.carry_out() => result,
+                never = show => match never {},
+            };
+        }
         let connector = (self.open)(&step.stream.connection, &http)?;
-        let show = self.show_waits(run.sync_id, step.step, &http);
+        let show = self.show_waits(run.sync_id, step.step, "fetching", &http);
         let pull = Pull {
             store: Arc::clone(&self.store),
             connector,
@@ -152,13 +176,40 @@ impl Runner {
             step: step.clone(),
         };
         tokio::select! {
-            result = pull.carry_out() => result,
+            result = pull.carry_out() => result.map(End::Done),
             never = show => match never {},
         }
     }
 
+    async fn push(
+        &self,
+        run: &Run,
+        step: &Step,
+        cancel: &CancellationToken,
+        http: &Arc<HttpContext>,
+    ) -> Result<Push> {
+        let Some(pusher) = &self.pusher else {
+            return Err(Error::internal("this host pushes nothing"));
+        };
+        let reads = pusher.store.reads_used(&step.stream).await?;
+        Ok(Push {
+            store: Arc::clone(&pusher.store),
+            target: (pusher.open)(&step.stream.connection, http, reads)?,
+            clock: Arc::clone(&self.clock),
+            cancel: cancel.clone(),
+            run: run.clone(),
+            step: step.clone(),
+        })
+    }
+
     /// Shows what the step's calls wait for, where it is long enough to be seen.
-    async fn show_waits(&self, sync_id: SyncId, step: i32, http: &HttpContext) -> Infallible {
+    async fn show_waits(
+        &self,
+        sync_id: SyncId,
+        step: i32,
+        working: &'static str,
+        http: &HttpContext,
+    ) -> Infallible {
         let mut waiting = http.meter.waiting();
         let mut shown = false;
         loop {
@@ -171,7 +222,7 @@ impl Runner {
                 let progress = Progress {
                     sync_id,
                     step,
-                    phase: if shown { "throttled" } else { "fetching" },
+                    phase: if shown { "throttled" } else { working },
                     wait_until: wait.map(|w| w.until),
                 };
                 // It is for people to look at; the next change is shown again.
@@ -189,16 +240,18 @@ impl Runner {
         run: &Run,
         step: &Step,
         started: Timestamp,
-        result: Result<Counts>,
+        result: Result<End>,
         tally: &mut StepTally,
     ) -> Result<()> {
         let message = match &result {
-            Ok(counts) => told(step, counts),
+            Ok(End::Done(counts)) => told(step, counts),
+            Ok(End::Waits) => format!("{}: the plan waits for a confirmation", step.stream.entity),
             Err(error) => error.message.clone(),
         };
         let (outcome, error) = match result {
-            Ok(counts) if counts.failed > 0 => (Outcome::Partial, None),
-            Ok(_) => (Outcome::Succeeded, None),
+            Ok(End::Done(counts)) if counts.failed > 0 => (Outcome::Partial, None),
+            Ok(End::Done(_)) => (Outcome::Succeeded, None),
+            Ok(End::Waits) => (Outcome::AwaitsConfirmation, None),
             Err(error) if error.is_cancelled() => (Outcome::Cancelled, None),
             Err(error) => (Outcome::Failed, Some(error)),
         };
@@ -233,7 +286,9 @@ impl Runner {
         let (level, result) = match outcome {
             Outcome::Failed => (Level::Error, "failed"),
             Outcome::Partial => (Level::Warn, "failed"),
-            Outcome::Cancelled | Outcome::Skipped => (Level::Info, "skipped"),
+            Outcome::Cancelled | Outcome::Skipped | Outcome::AwaitsConfirmation => {
+                (Level::Info, "skipped")
+            }
             Outcome::Succeeded => (Level::Info, "ok"),
         };
         let took = self.clock.now().duration_since(started).as_millis();
@@ -268,6 +323,7 @@ struct StepTally {
     partly: usize,
     failed: usize,
     cancelled: bool,
+    waits: bool,
     stopped: HashSet<ConnectionName>,
     error: Option<Error>,
 }
@@ -279,11 +335,15 @@ impl StepTally {
             Outcome::Partial => self.partly += 1,
             Outcome::Failed => self.failed += 1,
             Outcome::Cancelled => self.cancelled = true,
+            Outcome::AwaitsConfirmation => self.waits = true,
             Outcome::Skipped => {}
         }
     }
 
     fn outcome(self) -> (Outcome, Option<Error>) {
+        if self.waits {
+            return (Outcome::AwaitsConfirmation, None);
+        }
         match (self.well + self.partly, self.partly + self.failed) {
             (_, 0) => (Outcome::Succeeded, None),
             (0, _) => (Outcome::Failed, self.error),

@@ -228,6 +228,8 @@ pub enum Outcome {
     Failed,
     Cancelled,
     Skipped,
+    /// Its plan waits for a person.
+    AwaitsConfirmation,
 }
 
 impl Outcome {
@@ -238,6 +240,7 @@ impl Outcome {
             Outcome::Failed => "failed",
             Outcome::Cancelled => "cancelled",
             Outcome::Skipped => "skipped",
+            Outcome::AwaitsConfirmation => "awaiting_confirmation",
         }
     }
 }

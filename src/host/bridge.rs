@@ -14,6 +14,8 @@ pub struct Bridge {
     jobs: Mutex<VecDeque<Job>>,
     event: OwnedFd,
     closed: AtomicBool,
+    /// Jobs are subtransactions of a session's transaction, not transactions of their own.
+    in_session: bool,
     /// The engine's main task has ended, which it never should.
     failed: AtomicBool,
     /// Told at every latch, for the engine's wait.
@@ -21,7 +23,17 @@ pub struct Bridge {
 }
 
 impl Bridge {
+    /// The worker's: every job is a transaction.
     pub fn new() -> std::io::Result<Arc<Self>> {
+        Bridge::open(false)
+    }
+
+    /// A session's: every job is a subtransaction.
+    pub fn of_session() -> std::io::Result<Arc<Self>> {
+        Bridge::open(true)
+    }
+
+    fn open(in_session: bool) -> std::io::Result<Arc<Self>> {
         let event = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if event < 0 {
             return Err(std::io::Error::last_os_error());
@@ -31,9 +43,14 @@ impl Bridge {
             // Just opened, owned by nobody else.
             event: unsafe { OwnedFd::from_raw_fd(event) },
             closed: AtomicBool::new(false),
+            in_session,
             failed: AtomicBool::new(false),
             woken: tokio::sync::Notify::new(),
         }))
+    }
+
+    pub fn is_session(&self) -> bool {
+        self.in_session
     }
 
     fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
@@ -70,7 +87,7 @@ impl Bridge {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Runs `work` on the thread of Postgres, in a transaction of its own. A caller that goes
+    /// Runs `work` on the thread of Postgres, in a (sub)transaction of its own. A caller that goes
     /// away before its turn takes the job with it.
     pub async fn call<R: Send + 'static>(
         &self,
@@ -78,10 +95,14 @@ impl Bridge {
     ) -> DbResult<R> {
         let (answer, result) = tokio::sync::oneshot::channel();
         if !self.closed.load(Ordering::SeqCst) {
+            let in_session = self.in_session;
             let job: Job = Box::new(move || {
                 if !answer.is_closed() {
                     // The caller may have gone in the meantime; the work is committed all the same.
-                    let _ = answer.send(job::in_transaction(work));
+                    let _ = answer.send(match in_session {
+                        true => job::in_subtransaction(work),
+                        false => job::in_transaction(work),
+                    });
                 }
             });
             self.jobs().push_back(job);

@@ -10,4 +10,4 @@ mod session;
 pub use bridge::{Bridge, wait};
 pub use job::{as_role, in_subtransaction, in_transaction};
 pub use runtime::build_runtime;
-pub use session::block_on;
+pub use session::{block_on, block_on_with};

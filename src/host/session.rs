@@ -26,10 +26,19 @@ impl Drop for Guard {
 /// Runs `work` on a side thread while this one stays open to Ctrl-C, and returns its answer. The
 /// work may not call Postgres.
 pub fn block_on<R: Send + 'static>(work: impl Future<Output = R> + Send + 'static) -> Result<R> {
-    let bridge = Bridge::new().map_err(|e| Error::internal(format!("no event: {e}")))?;
+    block_on_with(|_| work)
+}
+
+/// As [`block_on`], for work that has jobs for this session: each is carried out by this thread, in
+/// a subtransaction.
+pub fn block_on_with<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
+    work: impl FnOnce(Arc<Bridge>) -> F,
+) -> Result<R> {
+    let bridge = Bridge::of_session().map_err(|e| Error::internal(format!("no event: {e}")))?;
     let runtime = build_runtime(1).map_err(|e| Error::internal(format!("no thread: {e}")))?;
     let (answer, result) = mpsc::channel();
     let done = Arc::clone(&bridge);
+    let work = work(Arc::clone(&bridge));
     runtime.spawn(async move {
         // Nobody listens any more when the session was cancelled.
         let _ = answer.send(work.await);
@@ -38,6 +47,9 @@ pub fn block_on<R: Send + 'static>(work: impl Future<Output = R> + Send + 'stati
     let _guard = Guard { runtime: Some(runtime), bridge: Arc::clone(&bridge) };
     loop {
         pgrx::check_for_interrupts!();
+        while let Some(job) = bridge.pop() {
+            job();
+        }
         match result.try_recv() {
             Ok(found) => return Ok(found),
             Err(mpsc::TryRecvError::Disconnected) => {

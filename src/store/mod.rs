@@ -8,6 +8,7 @@ mod links;
 mod logs;
 mod lookup;
 mod page;
+mod push;
 mod rows;
 mod runs;
 mod spi;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use page::{change_origin, changes_suppressed};
+pub use push::{Vault, put_tokens};
 
 /// How long a job that met a lock is tried again: an application may hold its rows for a while.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -47,9 +49,14 @@ impl PgStore {
         PgStore { bridge, epoch, poll_interval }
     }
 
+    /// Does it work for a session, in that session's transaction?
+    fn in_session(&self) -> bool {
+        self.bridge.is_session()
+    }
+
     /// Carries out a job with the rights of `easysync_worker`; one that met a lock is tried again:
     /// the worker is the one that waits.
-    async fn job<R: Send + 'static>(
+    pub(crate) async fn job<R: Send + 'static>(
         &self,
         work: impl Fn() -> DbResult<R> + Send + Sync + 'static,
     ) -> Result<R> {

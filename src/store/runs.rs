@@ -9,9 +9,9 @@ use std::collections::HashSet;
 
 /// Runs that have not ended, oldest first; the partial index `sync_runs_open` holds just these.
 const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
-       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null
+       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run
   from easysync_internal.sync_runs
- where status in ('queued', 'running') and not dry_run
+ where status in ('queued', 'running')
  order by sync_id limit 1000";
 
 struct Open {
@@ -89,7 +89,7 @@ fn open_runs() -> DbResult<Vec<Open>> {
                     .map(|ids| ids.into_iter().flatten().collect()),
                 filters: filters_of(filters)?,
                 resumed: false,
-                dry_run: false,
+                dry_run: required(row, 11)?,
             },
             running: required(row, 8)?,
             epoch: required(row, 9)?,
@@ -131,6 +131,15 @@ fn timestamp_text(text: &str) -> DbResult<String> {
 
 /// Ends a run. Its counts are the sums of its steps; the view adds them up.
 pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+    if outcome == Outcome::AwaitsConfirmation {
+        spi::run(
+            "update easysync_internal.sync_runs
+                set status = 'awaiting_confirmation', lease_until = null
+              where sync_id = $1 and status = 'running'",
+            &[run.sync_id.into()],
+        )?;
+        return Ok(());
+    }
     spi::run(
         "update easysync_internal.sync_runs
             set status = $2, finished_at = pg_catalog.clock_timestamp(), lease_until = null,

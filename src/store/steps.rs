@@ -11,15 +11,18 @@ use engine::store::{
 use engine::{Error, Result};
 use std::sync::Arc;
 
-/// Streams that a run of an entity carries: of enabled connections, in one direction each.
+/// Streams that a run of an entity carries, of enabled connections: first what is pulled, then what
+/// is pushed. A push has one step, which brings what its records need; a dry run pulls nothing.
 const STREAMS: &str = "select s.entity, s.connection, s.filters,
        coalesce(s.delete_policy, easysync_internal.setting(s.tenant_id, 'delete_policy')),
-       c.connector, c.account, c.settings, c.key_id, c.sealed
+       c.connector, c.account, c.settings, c.key_id, c.sealed, w.direction
   from easysync_internal.streams s
+ cross join (values ('pull'), ('push')) as w (direction)
   join easysync_internal.connections c on c.tenant_id = s.tenant_id and c.name = s.connection
- where s.tenant_id = $1 and s.entity = any ($2) and s.direction in ('pull', 'two_way')
-   and c.status = 'connected' and ($3 is null or s.connection = $3)
- order by pg_catalog.array_position($2, s.entity), s.connection";
+ where s.tenant_id = $1 and c.status = 'connected' and ($3 is null or s.connection = $3)
+   and s.direction in (w.direction, 'two_way')
+   and case w.direction when 'pull' then s.entity = any ($2) and not $5 else s.entity = $4 end
+ order by w.direction, pg_catalog.array_position($2, s.entity), s.connection";
 
 /// The steps of a run; those that an interrupted run had are found again by entity and connection.
 /// The outer error is the database's, the inner one the run's.
@@ -36,14 +39,16 @@ pub fn plan(run: &Run) -> DbResult<Result<Vec<Step>>> {
     };
     let known = known_steps(run.sync_id)?;
     let mut steps = Vec::with_capacity(streams.len());
-    let mut next = known.iter().map(|(step, ..)| *step).max().unwrap_or(0);
+    let mut next = known.iter().map(|known| known.step).max().unwrap_or(0);
     for stream in streams {
         let name = stream.connection.name.as_str();
-        let found = known.iter().find(|(_, entity, connection, _)| {
-            entity == stream.entity.as_str() && connection == name
+        let found = known.iter().find(|step| {
+            step.entity == stream.entity.as_str()
+                && step.connection == name
+                && step.direction == stream.direction.as_str()
         });
         let (step, finished) = match found {
-            Some((step, _, _, finished)) => (*step, *finished),
+            Some(known) => (known.step, known.finished),
             None => {
                 next += 1;
                 add_step(run, next, &stream)?;
@@ -63,7 +68,7 @@ fn nothing_to_do(run: &Run) -> Error {
     Error::new(
         engine::Category::Validation,
         "no_stream",
-        format!("{} are not pulled from {place}, or it is not connected", run.entity),
+        format!("{} do not flow on {place}, or it is not connected", run.entity),
     )
     .hint("See easysync.streams and easysync.connections; easysync.enable or easysync.set_stream.")
 }
@@ -74,10 +79,13 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
         run.tenant.as_str().into(),
         Arg::Texts(names),
         run.connection.as_ref().map(|c| c.as_str()).into(),
+        run.entity.as_str().into(),
+        Arg::Bool(Some(run.dry_run)),
     ];
     let found = spi::rows(STREAMS, &args, |row| {
         let entity: String = required(row, 1)?;
         let name: String = required(row, 2)?;
+        let direction = direction(&required::<String>(row, 10)?);
         let credentials =
             open_credentials(run, &name, row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
         let stream = credentials.map(|credentials| Stream {
@@ -95,7 +103,7 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
                 credentials,
             }),
             entity: Entity::parse(&entity).unwrap_or(run.entity),
-            direction: Direction::Pull,
+            direction,
             filters: Default::default(),
             delete_policy: delete_policy(row.get::<String>(4).ok().flatten().as_deref()),
             rules: None,
@@ -104,6 +112,10 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
         Ok(stream.map(|stream| Stream { filters, ..stream }))
     })?;
     Ok(found.into_iter().collect())
+}
+
+fn direction(word: &str) -> Direction {
+    if word == "push" { Direction::Push } else { Direction::Pull }
 }
 
 fn delete_policy(word: Option<&str>) -> DeletePolicy {
@@ -129,12 +141,29 @@ fn open_credentials(
     }
 }
 
-fn known_steps(sync_id: SyncId) -> DbResult<Vec<(i32, String, String, bool)>> {
+struct Known {
+    step: i32,
+    entity: String,
+    connection: String,
+    direction: String,
+    finished: bool,
+}
+
+fn known_steps(sync_id: SyncId) -> DbResult<Vec<Known>> {
     spi::rows(
-        "select step, entity, connection, status not in ('queued', 'running')
+        "select step, entity, connection, direction,
+                status not in ('queued', 'running', 'awaiting_confirmation')
            from easysync_internal.sync_run_steps where sync_id = $1",
         &[sync_id.into()],
-        |row| Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?, required(row, 4)?)),
+        |row| {
+            Ok(Known {
+                step: required(row, 1)?,
+                entity: required(row, 2)?,
+                connection: required(row, 3)?,
+                direction: required(row, 4)?,
+                finished: required(row, 5)?,
+            })
+        },
     )
 }
 
@@ -158,7 +187,8 @@ fn add_step(run: &Run, step: i32, stream: &Stream) -> DbResult<()> {
 pub fn begin(sync_id: SyncId, step: i32) -> DbResult<()> {
     spi::run(
         "update easysync_internal.sync_run_steps
-            set status = 'running', phase = 'fetching',
+            set status = 'running',
+                phase = case direction when 'push' then 'planning' else 'fetching' end,
                 started_at = coalesce(started_at, pg_catalog.clock_timestamp())
           where sync_id = $1 and step = $2",
         &[sync_id.into(), step.into()],
@@ -168,6 +198,16 @@ pub fn begin(sync_id: SyncId, step: i32) -> DbResult<()> {
 
 /// A step that ended well has looked at all there was: the total is what it looked at.
 pub fn end(run: &Run, step: &Step, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+    if outcome == Outcome::AwaitsConfirmation {
+        spi::run(
+            "update easysync_internal.sync_run_steps
+                set status = 'awaiting_confirmation', phase = 'awaiting confirmation',
+                    wait_until = null
+              where sync_id = $1 and step = $2",
+            &[run.sync_id.into(), step.step.into()],
+        )?;
+        return Ok(());
+    }
     let mut args = error_args(run.sync_id, outcome, error).to_vec();
     args.push(step.step.into());
     spi::run(
@@ -181,7 +221,7 @@ pub fn end(run: &Run, step: &Step, outcome: Outcome, error: Option<&Error>) -> D
         &args,
     )?;
     let walked = matches!(outcome, Outcome::Succeeded | Outcome::Partial);
-    if walked && run.mode != Mode::Ids && run.filters.is_empty() {
+    if walked && run.mode != Mode::Ids && run.filters.is_empty() && !run.dry_run {
         spi::run("select easysync_internal.note_verified($1, $2, $3)", &stream_args(&step.stream))?;
     }
     Ok(())

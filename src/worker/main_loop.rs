@@ -5,10 +5,13 @@ use super::{reload_configuration, set_signals, wait_latch};
 use crate::error::DbResult;
 use crate::host::{self, Bridge};
 use crate::shmem::{self, Slot, WorkerState};
-use crate::store::PgStore;
+use crate::store::{PgStore, Vault};
 use engine::clock::SystemClock;
 use engine::http::{HttpConfig, HttpContext};
-use engine::runner::Runner;
+use engine::connector::quickbooks::auth::TokenVault;
+use engine::connector::quickbooks::push::Accounts;
+use engine::push::store::PushStore;
+use engine::runner::{Pusher, Runner};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
@@ -180,9 +183,10 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
     let runner = Runner {
         store: Arc::clone(&store) as Arc<dyn engine::store::Store>,
-        http,
+        http: Arc::clone(&http),
         clock: Arc::new(SystemClock),
         open: Arc::new(engine::connector::build),
+        pusher: Some(pusher(&store, &http)),
     };
     runtime.spawn(async move { store.keep_house().await });
     let watched = Arc::clone(&bridge);
@@ -194,6 +198,24 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     *ENGINE.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, Arc::clone(&bridge)));
     unsafe { pg_sys::before_shmem_exit(Some(stop_engine), pg_sys::Datum::from(0)) };
     Ok(bridge)
+}
+
+/// How runs push: each connection's access is opened once and shared by its runs, since only one
+/// of them may renew its tokens.
+fn pusher(store: &Arc<PgStore>, http: &Arc<HttpContext>) -> Pusher {
+    let vaults = Arc::clone(store);
+    let accounts = Arc::new(Accounts::new(
+        Arc::clone(http),
+        Arc::new(move |connection: &_| {
+            Arc::new(Vault::new(Arc::clone(&vaults), connection)) as Arc<dyn TokenVault>
+        }),
+    ));
+    Pusher {
+        store: Arc::clone(store) as Arc<dyn PushStore>,
+        open: Arc::new(move |connection, http, reads| {
+            engine::connector::open_target(connection, http, reads, &accounts)
+        }),
+    }
 }
 
 /// The HTTP layer's settings, as the server has them now.

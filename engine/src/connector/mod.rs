@@ -200,6 +200,22 @@ pub fn preview_mapping(
     }
 }
 
+/// Opens the account that a connection is pushed to. `reads`: metered reads of this month so far.
+pub fn open_target(
+    connection: &Arc<Connection>,
+    http: &Arc<HttpContext>,
+    reads: u64,
+    accounts: &quickbooks::push::Accounts,
+) -> Result<Arc<dyn crate::push::target::Target>> {
+    match connection.connector.as_str() {
+        "quickbooks" => Ok(Arc::new(accounts.of(connection, reads)?.books(http))),
+        other => Err(Error::argument(
+            format!("{other} is not pushed to"),
+            "Set the stream's direction to pull with easysync.set_stream.",
+        )),
+    }
+}
+
 fn unknown(connector: &str) -> Error {
     Error::argument(
         format!("unknown connector \"{connector}\""),

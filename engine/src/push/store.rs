@@ -156,6 +156,9 @@ pub trait PushStore: Send + Sync + 'static {
     /// Must every create ask the platform first? (After a failover, until the stream was walked.)
     async fn verify_mode(&self, stream: &Stream) -> Result<bool>;
 
+    /// Metered reads of the connection this month.
+    async fn reads_used(&self, stream: &Stream) -> Result<u64>;
+
     /// When all records of the stream were last compared; None: never.
     async fn last_sweep(&self, stream: &Stream) -> Result<Option<Timestamp>>;
 

@@ -139,6 +139,7 @@ pub enum Found {
 }
 
 /// What a refetch after a stale version shows.
+#[allow(clippy::large_enum_variant)] // one a write, moved once, never kept in numbers
 #[derive(Debug, Clone)]
 pub enum Refetched {
     /// Nothing that we write has moved: the same change on this version.

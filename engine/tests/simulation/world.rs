@@ -79,6 +79,7 @@ impl World {
                 let (page_size, concurrency) = *sizes.lock().unwrap();
                 Ok(Arc::new(ShopConnector { page_size, concurrency, ..connector.clone() }))
             }),
+            pusher: None,
         };
         World { dice, clock, trace, store, shop, pages, syncs: 0, runner }
     }

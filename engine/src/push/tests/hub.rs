@@ -117,6 +117,10 @@ impl PushStore for Hub {
         Ok(self.state.lock().unwrap().verify)
     }
 
+    async fn reads_used(&self, _stream: &Stream) -> Result<u64> {
+        Ok(0)
+    }
+
     async fn last_sweep(&self, _stream: &Stream) -> Result<Option<Timestamp>> {
         Ok(self.state.lock().unwrap().swept)
     }

@@ -13,6 +13,7 @@ pub use state::{Challenge, State};
 pub use tokens::{Realm, TokenSet};
 
 use crate::error::{Category, Error};
+pub use oauth2::{AccessToken, RefreshToken};
 
 /// What to do where the grant is gone.
 pub const REAUTHORIZE: &str = "Grant access again: open the address of \

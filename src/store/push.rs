@@ -1,0 +1,432 @@
+//! The engine's push store over SPI. What it does to tables stands in `sql/56_push_queue.sql` and
+//! `sql/57_push_changes.sql`; here is the way there and back.
+
+mod rows;
+mod vault;
+
+pub use vault::{Vault, put as put_tokens};
+
+use super::PgStore;
+use super::spi::{self, Arg, required};
+use super::steps::stream_args;
+use async_trait::async_trait;
+use engine::model::{Entity, TenantId};
+use engine::plan::{Change, GateSettings};
+use engine::push::store::{
+    Bundle, Candidate, Dependency, KeptPlan, Link, OpenCall, PushStore, Root, Scope, Settled, Spent,
+};
+use engine::push::target::Call;
+use engine::store::{Counts, Run, Step, Stream};
+use engine::{Error, Result};
+use jiff::Timestamp;
+use rows::{count, json};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// `$1` run, `$2` step, `$3` tenant, `$4` connection.
+fn step_args(run: &Run, step: &Step) -> Vec<Arg> {
+    vec![
+        run.sync_id.into(),
+        step.step.into(),
+        run.tenant.as_str().into(),
+        step.stream.connection.name.as_str().into(),
+    ]
+}
+
+fn account_of(stream: &Stream) -> Arg {
+    stream.connection.account.as_str().into()
+}
+
+/// Filters that a push can't carry out are refused, never passed over.
+fn filters(run: &Run) -> Result<Arg> {
+    let filters = &run.filters;
+    if filters.customer.is_some() || filters.sku.is_some() || filters.kind.is_some() {
+        return Err(Error::argument(
+            "a push can not be filtered by customer, sku or type",
+            "Filter by status, currency or time, or give ids.",
+        ));
+    }
+    let value = serde_json::to_value(filters).unwrap_or_default();
+    Ok(Arg::Json((!filters.is_empty()).then_some(value)))
+}
+
+#[async_trait]
+impl PushStore for PgStore {
+    async fn fold(&self, tenant: &TenantId) -> Result<()> {
+        loop {
+            let args = [tenant.as_str().into()];
+            let taken: Option<i64> = self
+                .job(move || spi::one("select easysync_internal.push_fold($1)", &args))
+                .await?;
+            if taken.unwrap_or(0) == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn gate(&self, tenant: &TenantId) -> Result<GateSettings> {
+        let args = [tenant.as_str().into()];
+        let found: Vec<(i64, i64)> = self
+            .job(move || {
+                spi::rows(
+                    "select easysync_internal.setting($1, 'confirm_threshold')::bigint,
+                            extract(epoch from easysync_internal.setting($1, 'confirm_wait')::interval)::bigint",
+                    &args,
+                    |row| Ok((required(row, 1)?, required(row, 2)?)),
+                )
+            })
+            .await?;
+        let (threshold, wait) = found.first().copied().unwrap_or((10, 86_400));
+        let threshold = u64::try_from(threshold).unwrap_or(0);
+        Ok(GateSettings { threshold, wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)) })
+    }
+
+    async fn verify_mode(&self, _stream: &Stream) -> Result<bool> {
+        let state = self.job(|| {
+            spi::one::<bool>("select f.state = 'verify' from easysync_internal.fence_state() as f", &[])
+        });
+        Ok(state.await?.unwrap_or(true))
+    }
+
+    async fn reads_used(&self, stream: &Stream) -> Result<u64> {
+        let args = stream_args(stream)[..2].to_vec();
+        let used = self.job(move || {
+            spi::one::<i64>(
+                "select reads_used from easysync_internal.connections
+                  where tenant_id = $1 and name = $2
+                    and reads_month = pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC')::date",
+                &args,
+            )
+        });
+        Ok(u64::try_from(used.await?.unwrap_or(0)).unwrap_or(0))
+    }
+
+    async fn last_sweep(&self, stream: &Stream) -> Result<Option<Timestamp>> {
+        let args = stream_args(stream);
+        let text = self.job(move || {
+            spi::one::<String>(
+                "select cursor ->> 'swept_at' from easysync_internal.sync_state
+                  where tenant_id = $1 and connection = $2 and entity = $3",
+                &args,
+            )
+        });
+        Ok(text.await?.and_then(|text| text.parse().ok()))
+    }
+
+    async fn note_sweep(&self, stream: &Stream, at: Timestamp) -> Result<()> {
+        let mut args = stream_args(stream);
+        args.push(at.to_string().as_str().into());
+        self.job(move || {
+            spi::run(
+                "insert into easysync_internal.sync_state as s (tenant_id, connection, entity, cursor)
+                 values ($1, $2, $3, pg_catalog.jsonb_build_object('swept_at', $4))
+                 on conflict (tenant_id, connection, entity) do update
+                    set cursor = s.cursor || excluded.cursor, changed_at = pg_catalog.clock_timestamp()",
+                &args,
+            )
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn kept_plan(&self, run: &Run, step: &Step) -> Result<Option<KeptPlan>> {
+        let args = step_args(run, step)[..2].to_vec();
+        let found = self.job(move || {
+            spi::rows(
+                "select plan_hash, plan_summary::text, confirmed, confirmed_hash, plan_released
+                   from easysync_internal.sync_run_steps
+                  where sync_id = $1 and step = $2 and plan_hash is not null",
+                &args,
+                rows::kept_plan,
+            )
+        });
+        Ok(found.await?.into_iter().next())
+    }
+
+    async fn begin_plan(&self, run: &Run, step: &Step) -> Result<i32> {
+        let args = step_args(run, step)[..2].to_vec();
+        let last = self.job(move || {
+            spi::run(
+                "delete from easysync_internal.sync_changes
+                  where sync_id = $1 and step = $2 and status <> 'done'",
+                &args,
+            )?;
+            spi::run(
+                "update easysync_internal.sync_run_steps set plan_hash = null, plan_released = false
+                  where sync_id = $1 and step = $2",
+                &args,
+            )?;
+            spi::one::<i32>(
+                "select pg_catalog.max(change_id) from easysync_internal.sync_changes where sync_id = $1",
+                &args[..1],
+            )
+        });
+        Ok(last.await?.unwrap_or(0))
+    }
+
+    async fn candidates(
+        &self,
+        run: &Run,
+        stream: &Stream,
+        roots: &[Root],
+        scope: &Scope,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>> {
+        let entities: Vec<Option<String>> =
+            roots.iter().map(|root| Some(root.entity.as_str().to_owned())).collect();
+        let linked: Vec<Option<String>> =
+            roots.iter().map(|root| Some(root.linked_only.to_string())).collect();
+        let (word, ids) = match scope {
+            Scope::Queue => ("queue", None),
+            Scope::Walk => ("walk", None),
+            Scope::Ids(ids) => ("ids", Some(ids.clone())),
+        };
+        let ids = ids.map(|ids| serde_json::to_string(&ids).unwrap_or_default());
+        let tenant: Arg = run.tenant.as_str().into();
+        let name: Arg = stream.connection.name.as_str().into();
+        let claim = (after.is_none() && !run.dry_run).then(|| {
+            vec![
+                run.sync_id.into(),
+                tenant.clone(),
+                name.clone(),
+                Arg::Texts(entities.clone()),
+                ids.as_deref().into(),
+                Arg::Bool(Some(word == "walk")),
+            ]
+        });
+        let (root, id) = after.map_or((0, 0), |after| (after.root, after.hub_id));
+        let args = vec![
+            run.sync_id.into(),
+            tenant,
+            name,
+            account_of(stream),
+            Arg::Texts(entities),
+            Arg::Texts(linked),
+            word.into(),
+            ids.as_deref().into(),
+            filters(run)?,
+            Arg::Bool(Some(run.dry_run)),
+            Arg::Int4(Some(i32::try_from(root).unwrap_or(0))),
+            id.into(),
+            Arg::Int4(Some(i32::try_from(limit).unwrap_or(200))),
+        ];
+        self.job(move || {
+            if let Some(claim) = &claim {
+                spi::run(rows::CLAIM, claim)?;
+            }
+            spi::rows(rows::CANDIDATES, &args, |row| {
+                let root: i32 = required(row, 1)?;
+                Ok(Candidate { root: usize::try_from(root).unwrap_or(0), hub_id: required(row, 2)? })
+            })
+        })
+        .await
+    }
+
+    async fn bundles(
+        &self,
+        stream: &Stream,
+        roots: &[Root],
+        candidates: &[Candidate],
+    ) -> Result<Vec<Bundle>> {
+        let mut found: HashMap<(usize, i64), Bundle> = HashMap::new();
+        for (index, root) in roots.iter().enumerate() {
+            let ids = candidates.iter().filter(|c| c.root == index).map(|c| Some(c.hub_id));
+            let ids: Vec<Option<i64>> = ids.collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let entity = root.entity;
+            let args = vec![
+                stream.connection.tenant.as_str().into(),
+                account_of(stream),
+                entity.as_str().into(),
+                Arg::Ints(ids),
+            ];
+            let rows: Vec<Bundle> = self
+                .job(move || spi::rows(rows::BUNDLES, &args, |row| rows::bundle(row, entity)))
+                .await?;
+            found.extend(rows.into_iter().map(|bundle| ((index, bundle.hub_id), bundle)));
+        }
+        Ok(candidates
+            .iter()
+            .map(|c| found.remove(&(c.root, c.hub_id)).unwrap_or_else(|| gone(roots, c)))
+            .collect())
+    }
+
+    async fn save_changes(&self, run: &Run, step: &Step, changes: Vec<Change>) -> Result<()> {
+        let mut args = step_args(run, step);
+        args.push(json(Value::Array(changes.iter().map(rows::change_json).collect())));
+        self.job(move || {
+            spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5)", &args)
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn close_plan(
+        &self,
+        run: &Run,
+        step: &Step,
+        plan: &KeptPlan,
+        until: Option<Timestamp>,
+    ) -> Result<()> {
+        let mut args = step_args(run, step);
+        args.extend([
+            plan.hash.as_str().into(),
+            json(serde_json::to_value(&plan.summary).unwrap_or_default()),
+            Arg::Bool(Some(plan.released)),
+            Arg::Int4(i32::try_from(plan.confirmed).ok()),
+            plan.confirmed_hash.as_deref().into(),
+            until.map(|until| until.to_string()).as_deref().into(),
+            Arg::Bool(Some(run.dry_run)),
+        ]);
+        self.job(move || {
+            spi::run(
+                "select easysync_internal.push_close($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11)",
+                &args,
+            )
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn unsent(&self, run: &Run, step: &Step, limit: usize) -> Result<Vec<Change>> {
+        let mut args = step_args(run, step)[..2].to_vec();
+        args.push(i64::try_from(limit).unwrap_or(120).into());
+        self.job(move || spi::rows(rows::UNSENT, &args, rows::change)).await
+    }
+
+    async fn dependencies(&self, run: &Run, ids: Vec<i32>) -> Result<HashMap<i32, Dependency>> {
+        let ids = ids.into_iter().map(|id| Some(i64::from(id))).collect();
+        let args = [run.sync_id.into(), Arg::Ints(ids)];
+        let found = self.job(move || spi::rows(rows::DEPENDENCIES, &args, rows::dependency));
+        Ok(found.await?.into_iter().collect())
+    }
+
+    async fn block(&self, run: &Run, step: &Step, blocked: Vec<(Change, Dependency)>) -> Result<()> {
+        let mut args = step_args(run, step);
+        args.remove(1);
+        let list = blocked.iter().map(|(change, by)| rows::blocked_json(change, by)).collect();
+        args.push(json(Value::Array(list)));
+        self.job(move || spi::run("select easysync_internal.push_block($1, $2, $3, $4)", &args))
+            .await
+            .map(|_| ())
+    }
+
+    async fn intend(&self, run: &Run, step: &Step, call: &Call) -> Result<()> {
+        let items = serde_json::to_string(&call.items)
+            .map_err(|_| Error::internal("an intent could not be written down"))?;
+        let numbers: Vec<&str> = call.items.iter().filter_map(|i| i.number.as_deref()).collect();
+        let numbers = (!numbers.is_empty()).then(|| numbers.join(", "));
+        let ids = call.items.iter().map(|item| Some(i64::from(item.change_id))).collect();
+        let args = vec![
+            run.sync_id.into(),
+            run.tenant.as_str().into(),
+            account_of(&step.stream),
+            step.stream.connection.name.as_str().into(),
+            call.request_id.as_str().into(),
+            call.body_hash.as_str().into(),
+            items.as_str().into(),
+            Arg::Ints(ids),
+            numbers.as_deref().into(),
+        ];
+        self.job(move || {
+            spi::run(
+                "select easysync_internal.push_intend($1, $2, $3, $4, $5, $6, $7, $8::integer[], $9)",
+                &args,
+            )
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn settle(&self, run: &Run, step: &Step, settled: &Settled, spent: Spent) -> Result<()> {
+        let items = settled.items.iter().map(|(item, outcome)| rows::settled_json(item, outcome));
+        let args = vec![
+            run.sync_id.into(),
+            step.step.into(),
+            run.tenant.as_str().into(),
+            account_of(&step.stream),
+            step.stream.connection.name.as_str().into(),
+            settled.request_id.as_str().into(),
+            Arg::Int4(settled.http_status.map(i32::from)),
+            settled.trace.as_deref().into(),
+            json(Value::Array(items.collect())),
+            count(spent.calls),
+            count(spent.reads),
+        ];
+        self.job(move || {
+            spi::run(
+                "select easysync_internal.push_settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                &args,
+            )
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn open_calls(&self, stream: &Stream) -> Result<Vec<OpenCall>> {
+        let args = [stream.connection.tenant.as_str().into(), account_of(stream)];
+        self.job(move || spi::rows(rows::OPEN_CALLS, &args, rows::open_call)).await
+    }
+
+    async fn link(&self, stream: &Stream, entity: Entity, remote_id: &str) -> Result<Option<Link>> {
+        let args = [
+            stream.connection.tenant.as_str().into(),
+            account_of(stream),
+            entity.as_str().into(),
+            remote_id.into(),
+        ];
+        let found: Option<String> = self.job(move || spi::one(rows::LINK, &args)).await?;
+        let read = found.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(read.as_ref().and_then(rows::link))
+    }
+
+    async fn spent(&self, run: &Run, step: &Step, spent: Spent) -> Result<()> {
+        if run.dry_run && self.in_session() {
+            return Ok(());
+        }
+        let mut args = step_args(run, step);
+        args.extend([count(spent.calls), count(spent.reads)]);
+        self.job(move || {
+            spi::run("select easysync_internal.push_spent($1, $2, $3, $4, $5, $6)", &args)
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn finish(&self, run: &Run, step: &Step) -> Result<Counts> {
+        let args = step_args(run, step);
+        let looks_only = run.dry_run;
+        let found: Vec<Counts> = self
+            .job(move || {
+                if !looks_only {
+                    spi::run("select easysync_internal.push_finish($1, $2, $3, $4)", &args)?;
+                }
+                let args = [args[0].clone(), args[1].clone(), Arg::Bool(Some(looks_only))];
+                spi::rows("select * from easysync_internal.push_counts($1, $2, $3)", &args, rows::counts)
+            })
+            .await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    async fn release(&self, run: &Run, step: &Step) -> Result<()> {
+        let mut args = step_args(run, step);
+        args.remove(1);
+        self.job(move || spi::run("select easysync_internal.push_release($1, $2, $3)", &args))
+            .await
+            .map(|_| ())
+    }
+}
+
+/// A record that left the hub between two looks.
+fn gone(roots: &[Root], candidate: &Candidate) -> Bundle {
+    Bundle {
+        entity: roots.get(candidate.root).map(|root| root.entity),
+        hub_id: candidate.hub_id,
+        record_id: candidate.hub_id.to_string(),
+        ..Bundle::default()
+    }
+}

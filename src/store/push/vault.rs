@@ -1,0 +1,102 @@
+//! Where OAuth tokens are kept: among the sealed credentials of their connection. A new set is
+//! committed in a transaction of its own before anybody uses it.
+
+use crate::error::{DbError, DbResult};
+use crate::secrets::{self, Keyring};
+use crate::store::PgStore;
+use crate::store::spi::{self, Arg, required};
+use async_trait::async_trait;
+use engine::connector::quickbooks::auth::{RefreshToken, TokenSet, TokenVault};
+use engine::store::{Connection, Secret};
+use engine::Result;
+use std::sync::Arc;
+
+/// The tokens of one connection.
+pub struct Vault {
+    store: Arc<PgStore>,
+    tenant: String,
+    connection: String,
+}
+
+impl Vault {
+    pub fn new(store: Arc<PgStore>, connection: &Connection) -> Vault {
+        Vault {
+            store,
+            tenant: connection.tenant.to_string(),
+            connection: connection.name.to_string(),
+        }
+    }
+}
+
+/// The lock keeps two writers of one connection's tokens apart.
+const SEALED: &str = "select key_id, sealed from easysync_internal.connections
+  where tenant_id = $1 and name = $2 and sealed is not null for update";
+
+const STORE: &str = "update easysync_internal.connections
+    set key_id = $3, sealed = $4, sealed_at = pg_catalog.clock_timestamp(),
+        token_expires_at = $5::timestamptz
+  where tenant_id = $1 and name = $2";
+
+fn read(tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
+    let rows: Vec<(String, Vec<u8>)> =
+        spi::rows(SEALED, &[tenant.into(), connection.into()], |row| {
+            Ok((required(row, 1)?, required(row, 2)?))
+        })?;
+    let Some((key_id, sealed)) = rows.into_iter().next() else { return Ok(None) };
+    let open = || -> Result<Secret> {
+        let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
+        secrets::open(&keyring, tenant, connection, &key_id, &sealed)
+    };
+    open().map(Some).map_err(|e| DbError::new("XX000", e.message))
+}
+
+/// Seals `tokens` among the credentials in place of those with the refresh token `old`; None: in
+/// place of any. False: others have taken their place.
+pub fn put(
+    tenant: &str,
+    connection: &str,
+    old: Option<&RefreshToken>,
+    tokens: &TokenSet,
+) -> DbResult<bool> {
+    let Some(secret) = read(tenant, connection)? else { return Ok(false) };
+    let kept = TokenSet::from_secret(&secret);
+    let expected = old.is_none_or(|old| {
+        kept.as_ref().is_some_and(|kept| kept.refresh.secret() == old.secret())
+    });
+    if !expected {
+        return Ok(false);
+    }
+    let mut fields = secret.expose().clone();
+    tokens.put(&mut fields);
+    let seal = || -> Result<(String, Vec<u8>)> {
+        let keyring = Keyring::load(&crate::guc::key_file().0, true)?;
+        secrets::seal(&keyring, tenant, connection, &Secret::new(fields))
+    };
+    let (key_id, sealed) = seal().map_err(|e| DbError::new("XX000", e.message))?;
+    let args = [
+        tenant.into(),
+        connection.into(),
+        key_id.as_str().into(),
+        Arg::Bytes(Some(sealed)),
+        tokens.grant_ends_at().to_string().as_str().into(),
+    ];
+    // A rotated token that a crash loses is a grant that is gone.
+    spi::run("select pg_catalog.set_config('synchronous_commit', 'on', true)", &[])?;
+    Ok(spi::run(STORE, &args)? == 1)
+}
+
+#[async_trait]
+impl TokenVault for Vault {
+    async fn load(&self) -> Result<Option<TokenSet>> {
+        let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
+        let secret = self.store.job(move || read(&tenant, &connection)).await?;
+        Ok(secret.as_ref().and_then(TokenSet::from_secret))
+    }
+
+    async fn store(&self, old: &RefreshToken, new: &TokenSet) -> Result<bool> {
+        let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
+        let (old, new) = (old.clone(), new.clone());
+        let stored = self.store.job(move || put(&tenant, &connection, Some(&old), &new)).await;
+        stored
+    }
+}
