@@ -19,6 +19,36 @@ create type easysync.retry_result as (
 );
 comment on type easysync.retry_result is 'One sync queued by retry';
 
+create type easysync.change as (
+    change_id integer,
+    connection text,
+    direction text,
+    entity text,
+    record_id text,
+    label text,
+    target text,
+    action text,
+    destructive boolean,
+    reason text,
+    fields jsonb,
+    depends_on integer[]
+);
+comment on type easysync.change is 'One planned or previewed write';
+
+create type easysync.confirmation as (
+    required boolean,
+    reasons text[],
+    changes integer,
+    destructive integer,
+    by_action jsonb,
+    confirmations_required integer,
+    confirmations_given integer,
+    sync_id bigint,
+    token text,
+    expires_at timestamptz
+);
+comment on type easysync.confirmation is 'What a sync would do, and the token to let it';
+
 -- What, where; a detail with category and code; what to do, where something can be done. Texts hold no
 -- secret and no personal data.
 create function easysync_internal.raise_error(sqlstate_code text, message text, detail text, hint text)

@@ -9,6 +9,7 @@ as $function$
     select w.term, w.value, w.applies_to, w.description, w.ordinality::integer
     from rows from (jsonb_to_recordset($json$[
 {"term": "connector", "value": "woocommerce", "description": "a WooCommerce shop, by its REST API v3"},
+    {"term": "connector", "value": "quickbooks", "description": "the books of a company in QuickBooks Online"},
 
 {"term": "entity", "value": "customers", "description": "people and companies who buy"},
 {"term": "entity", "value": "products", "description": "what is sold, with its variations"},
@@ -161,5 +162,9 @@ as $$
     values ('woocommerce', 'customers', 'pull', array['off', 'pull']),
            ('woocommerce', 'products', 'pull', array['off', 'pull']),
            ('woocommerce', 'orders', 'pull', array['off', 'pull']),
-           ('woocommerce', 'refunds', 'pull', array['off', 'pull'])
+           ('woocommerce', 'refunds', 'pull', array['off', 'pull']),
+           ('quickbooks', 'customers', 'push', array['off', 'push']),
+           ('quickbooks', 'products', 'push', array['off', 'push']),
+           ('quickbooks', 'orders', 'push', array['off', 'push']),
+           ('quickbooks', 'refunds', 'push', array['off', 'push'])
 $$;

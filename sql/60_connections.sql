@@ -71,7 +71,9 @@ begin
             jsonb_build_object('category', 'validation', 'code', failed ->> 'name',
                                'message', failed ->> 'message', 'hint', failed ->> 'hint'))), connection_name);
     end if;
-    if verify then
+    if (answer ->> 'pending')::boolean then
+        raise notice '"%" is pending: open easysync.oauth_authorize_url', connection_name;
+    elsif verify then
         raise notice 'connected to "%"%', coalesce(answer ->> 'account_label', answer ->> 'account_key'), coalesce(', ' || (answer ->> 'platform'), '');
     end if;
     return answer;
@@ -176,8 +178,15 @@ begin
            case when s.default_direction = 'push' then 'local' else 'platform' end
     from unnest(easysync_internal.words_of('entity')) as e (entity)
     left join easysync_internal.connector_streams() as s on s.connector = connector_name and s.entity = e.entity;
-    perform easysync_internal.apply_answer(tenant, connection_name, answer, verified, enable => verified);
-    if not verified then
+    if (answer ->> 'pending')::boolean then
+        perform easysync_internal.apply_answer(tenant, connection_name, answer, false, enable => false);
+        update easysync_internal.connections as c
+        set status = 'pending', status_reason = 'nobody has granted access yet', status_hint = 'Open easysync.oauth_authorize_url.'
+        where c.tenant_id = tenant and c.name = connection_name;
+    else
+        perform easysync_internal.apply_answer(tenant, connection_name, answer, verified, enable => verified);
+    end if;
+    if not verified and not (answer ->> 'pending')::boolean then
         raise notice '"%" is stored, disabled: easysync.enable checks it', connection_name;
     end if;
     perform easysync_internal.ensure_log_partitions();
@@ -203,7 +212,7 @@ begin
         webhooks_enabled = coalesce((c.settings ->> 'webhooks')::boolean, true),
         changed_at = now()
     where c.tenant_id = tenant and c.name = connection_name;
-    if not verified then
+    if not verified or (answer ->> 'pending')::boolean then
         return;
     end if;
     -- What the worker stopped works again; what a person paused stays paused, unless he says so.

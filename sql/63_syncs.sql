@@ -81,7 +81,7 @@ $$;
 -- Queues a run; never waits for another session, but for one with the same idempotency key.
 create function easysync_internal.queue_sync(tenant text, entity text, mode text, connection text, ids text[], filters jsonb,
                                              idempotency_key text default null, triggered_by text default 'manual',
-                                             failure_ids bigint[] default null)
+                                             failure_ids bigint[] default null, looks_only boolean default false)
     returns bigint
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
@@ -92,8 +92,8 @@ declare
 begin
     loop
         insert into easysync_internal.sync_runs as r
-            (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, requested_by, sandbox)
-        values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, session_user,
+            (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, sandbox)
+        values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, looks_only, session_user,
                 coalesce((select c.sandbox from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection), false))
         on conflict do nothing
         returning r.sync_id into new_id;
@@ -105,8 +105,8 @@ begin
         -- Gone again (retention): the key is free.
         exit when found;
     end loop;
-    if (earlier.entity, earlier.mode, earlier.connection, earlier.ids, earlier.filters)
-       is distinct from (entity, mode, connection, ids, filters) then
+    if (earlier.entity, earlier.mode, earlier.connection, earlier.ids, earlier.filters, earlier.dry_run)
+       is distinct from (entity, mode, connection, ids, filters, looks_only) then
         perform easysync_internal.raise_error('YS409', format('idempotency key "%s" was used with other arguments', idempotency_key),
             format('category: conflict, code: idempotency_key; sync %s', earlier.sync_id),
             format('SELECT * FROM easysync.sync_status(%s);', earlier.sync_id));
@@ -168,16 +168,15 @@ declare
     request record;
     new_id bigint;
 begin
-    if dry_run then
-        perform easysync_internal.raise_error('0A000', 'dry runs are not part of this version',
-            'category: validation, code: not_supported', 'Leave out dry_run.');
-    end if;
     if idempotency_key = '' or length(idempotency_key) > 255 then
         perform easysync_internal.raise_argument('invalid idempotency key', '1 to 255 characters, or none.');
     end if;
     select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
+    if dry_run then
+        perform easysync_internal.pushed_to(tenant, entity, connection);
+    end if;
     new_id := easysync_internal.queue_sync(tenant, entity, request.checked_mode, connection, request.checked_ids,
-                                           request.checked_filters, idempotency_key);
+                                           request.checked_filters, idempotency_key, looks_only => coalesce(trigger.dry_run, false));
     perform easysync_internal.warn_if_idle(tenant, new_id, entity, connection);
     return new_id;
 end

@@ -7,6 +7,7 @@ revoke all on all tables in schema easysync, easysync_internal from public;
 grant select on easysync.connections, easysync.streams, easysync.sync_runs, easysync.sync_run_steps, easysync.sync_progress,
     easysync.sync_logs, easysync.sync_failures, easysync.sync_queue, easysync.links, easysync.connection_health,
     easysync.settings, easysync.vocabulary to easysync_viewer;
+grant select on easysync.sync_changes, easysync.sync_requests, easysync.sync_conflicts to easysync_operator;
 grant select on easysync.audit_log to easysync_admin;
 
 -- Functions that these views call: their execution is checked against the reader. Whatever a reader
@@ -24,7 +25,9 @@ grant execute on function easysync.sync_status(bigint), easysync.health(), easys
 grant execute on function easysync.test_connection(text), easysync.enable(text), easysync.disable(text, text),
     easysync.trigger(text, text, text, text[], jsonb, text, boolean), easysync.cancel(bigint, text),
     easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
-    easysync.fence(text) to easysync_operator;
+    easysync.fence(text), easysync.dry_run(text, text, text, text[], jsonb), easysync.request_confirmation(bigint),
+    easysync.confirm(text) to easysync_operator;
+grant execute on function easysync_internal.read_requests(text[]) to easysync_operator;
 grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
 -- What run() calls as the operator himself.
 grant usage on schema easysync_internal to easysync_operator;
@@ -36,12 +39,14 @@ grant execute on function easysync.connect(text, text, jsonb, jsonb, boolean), e
     easysync.set_credentials(text, jsonb, boolean), easysync.disconnect(text, boolean), easysync.rotate_encryption_key(text),
     easysync.set_stream(text, text, text, text, text, jsonb, text, text), easysync.create_hub(text), easysync.unfence(text),
     easysync.set_setting(text, text), easysync.reset_setting(text), easysync.add_tenant_member(name, text),
-    easysync.remove_tenant_member(name, text), easysync.enable_row_security() to easysync_admin;
+    easysync.remove_tenant_member(name, text), easysync.enable_row_security(),
+    easysync.oauth_authorize_url(text, text), easysync.oauth_complete(text) to easysync_admin;
 
 -- easysync_worker: our tables, and the helpers. Never an update or delete of the audit log.
 grant select, insert, update, delete on easysync_internal.connections, easysync_internal.streams, easysync_internal.sync_state,
     easysync_internal.sync_runs, easysync_internal.sync_run_steps, easysync_internal.hub_changes, easysync_internal.sync_queue,
-    easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts to easysync_worker;
+    easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts,
+    easysync_internal.confirmations to easysync_worker;
 grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
 grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members to easysync_worker;
 grant execute on all functions in schema easysync_internal to easysync_worker;

@@ -46,6 +46,10 @@ extension_sql_file!(
         api::easysync_internal::rotate_key,
         api::easysync_internal::changes_suppressed,
         api::easysync_internal::change_origin,
+        api::easysync_internal::preview,
+        api::easysync_internal::authorize_url,
+        api::easysync_internal::callback_state,
+        api::easysync_internal::exchange_code,
     ]
 );
 extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["tables"]);
@@ -65,11 +69,17 @@ extension_sql_file!(
     name = "views_health",
     requires = ["views_state"]
 );
-extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["views_health"]);
+extension_sql_file!("../sql/53_views_push.sql", name = "views_push", requires = ["views_health"]);
+extension_sql_file!("../sql/56_push_queue.sql", name = "push_queue", requires = ["views_push"]);
+extension_sql_file!("../sql/57_push_changes.sql", name = "push_changes", requires = ["push_queue"]);
+extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["push_changes"]);
 extension_sql_file!("../sql/61_credentials.sql", name = "credentials", requires = ["connections"]);
 extension_sql_file!("../sql/62_streams.sql", name = "streams", requires = ["credentials"]);
 extension_sql_file!("../sql/63_syncs.sql", name = "syncs", requires = ["streams"]);
 extension_sql_file!("../sql/64_run.sql", name = "run", requires = ["syncs"]);
 extension_sql_file!("../sql/65_failures.sql", name = "failures", requires = ["run"]);
 extension_sql_file!("../sql/66_health.sql", name = "health", requires = ["failures"]);
-extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["health"]);
+extension_sql_file!("../sql/67_preview.sql", name = "preview", requires = ["health"]);
+extension_sql_file!("../sql/68_confirm.sql", name = "confirm", requires = ["preview"]);
+extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["oauth"]);

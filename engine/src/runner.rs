@@ -41,9 +41,8 @@ pub struct Runner {
 }
 
 /// How a run gets the account that it pushes to. The number: metered reads of this month so far.
-pub type OpenTarget = Arc<
-    dyn Fn(&Arc<Connection>, &Arc<HttpContext>, u64) -> Result<Arc<dyn Target>> + Send + Sync,
->;
+pub type OpenTarget =
+    Arc<dyn Fn(&Arc<Connection>, &Arc<HttpContext>, u64) -> Result<Arc<dyn Target>> + Send + Sync>;
 
 /// What pushes work with.
 #[derive(Clone)]

@@ -60,12 +60,15 @@ fn try_open(
         settings,
         credentials: secret,
     };
-    let (account, checks) = match verify {
+    // Nobody has granted access yet: there is nothing to ask.
+    let pending = connector == "quickbooks" && account_key.is_empty();
+    let (account, checks) = match verify && !pending {
         true => ask(opened).map_err(one)?,
         false => (None, vec![]),
     };
     Ok(json!({
-        "account_key": account_key,
+        "account_key": Some(&account_key).filter(|key| !key.is_empty()),
+        "pending": pending,
         "account_label": account.as_ref().map(|a| &a.label),
         "platform": account.as_ref().map(|a| &a.platform),
         "key_id": sealed.as_ref().map(|(key_id, _)| key_id),
@@ -93,7 +96,7 @@ fn resolve(value: Value) -> Result<Secret> {
 }
 
 /// The connection's own credentials; empty: it has none.
-fn stored(tenant: &str, connection: &str) -> Result<Secret> {
+pub(super) fn stored(tenant: &str, connection: &str) -> Result<Secret> {
     let row = Spi::connect(|client| {
         let table = client.select(
             "select key_id, sealed from easysync_internal.connections where tenant_id = $1 and name = $2",
@@ -112,7 +115,7 @@ fn stored(tenant: &str, connection: &str) -> Result<Secret> {
     secrets::open(&keyring, tenant, connection, &key_id, &sealed)
 }
 
-fn seal(tenant: &str, connection: &str, secret: &Secret) -> Result<(String, Vec<u8>)> {
+pub(super) fn seal(tenant: &str, connection: &str, secret: &Secret) -> Result<(String, Vec<u8>)> {
     let keyring = Keyring::load(&guc::key_file().0, true)?;
     secrets::seal(&keyring, tenant, connection, secret)
 }

@@ -5,6 +5,8 @@
 mod accounts;
 mod instance;
 mod keys;
+mod oauth;
+mod preview;
 mod status;
 
 use pgrx::prelude::*;
@@ -85,5 +87,44 @@ mod easysync_internal {
     #[pg_extern(volatile, parallel_unsafe)]
     fn change_origin() -> Option<String> {
         crate::store::change_origin()
+    }
+
+    /// What a push would change: `changes`, or `errors`. Writes nothing.
+    #[pg_extern(volatile, parallel_unsafe)]
+    #[allow(clippy::too_many_arguments)]
+    fn preview(
+        tenant: &str,
+        connection: &str,
+        entity: &str,
+        mode: &str,
+        ids: Option<Vec<Option<String>>>,
+        filters: Option<JsonB>,
+    ) -> JsonB {
+        JsonB(super::preview::plan(
+            tenant,
+            connection,
+            entity,
+            mode,
+            ids.map(|ids| ids.into_iter().flatten().collect()),
+            filters.map(|json| json.0),
+        ))
+    }
+
+    /// The page on which access is granted: `url`, or `errors`.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn authorize_url(tenant: &str, connection: &str, redirect_uri: &str) -> JsonB {
+        JsonB(super::oauth::authorize_url(tenant, connection, redirect_uri))
+    }
+
+    /// What the state of a callback stands for: `tenant`, `connection`, `nonce`, or `errors`.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn callback_state(callback_url: &str) -> JsonB {
+        JsonB(super::oauth::state(callback_url))
+    }
+
+    /// Exchanges the code of a callback and seals what it gives: `realm`, `sealed`, or `errors`.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn exchange_code(callback_url: &str) -> JsonB {
+        JsonB(super::oauth::exchange(callback_url))
     }
 }

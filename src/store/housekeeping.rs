@@ -7,8 +7,15 @@ use crate::error::DbResult;
 const DUE: &str = "select exists (select from easysync_internal.connections)
        and (select f.state from easysync_internal.fence_state() as f) <> 'fenced'";
 
+/// Runs that nobody confirmed in time; index `sync_runs_open`.
+const UNCONFIRMED: &str = "select exists (select from easysync_internal.sync_runs
+  where status = 'awaiting_confirmation' and confirm_until < pg_catalog.clock_timestamp())";
+
 /// Only what is missing is made, and only what is old dropped: mostly this writes nothing.
 pub fn run() -> DbResult<()> {
+    if spi::one::<bool>(UNCONFIRMED, &[])? == Some(true) {
+        spi::run("select easysync_internal.expire_confirmations()", &[])?;
+    }
     if spi::one::<bool>(DUE, &[])? != Some(true) {
         return Ok(());
     }

@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 
 pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use page::{change_origin, changes_suppressed};
-pub use push::{Vault, put_tokens};
+pub use push::Vault;
+pub use runs::filters_of;
 
 /// How long a job that met a lock is tried again: an application may hold its rows for a while.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);

@@ -4,7 +4,7 @@
 mod rows;
 mod vault;
 
-pub use vault::{Vault, put as put_tokens};
+pub use vault::Vault;
 
 use super::PgStore;
 use super::spi::{self, Arg, required};
@@ -56,9 +56,8 @@ impl PushStore for PgStore {
     async fn fold(&self, tenant: &TenantId) -> Result<()> {
         loop {
             let args = [tenant.as_str().into()];
-            let taken: Option<i64> = self
-                .job(move || spi::one("select easysync_internal.push_fold($1)", &args))
-                .await?;
+            let taken: Option<i64> =
+                self.job(move || spi::one("select easysync_internal.push_fold($1)", &args)).await?;
             if taken.unwrap_or(0) == 0 {
                 return Ok(());
             }
@@ -84,7 +83,10 @@ impl PushStore for PgStore {
 
     async fn verify_mode(&self, _stream: &Stream) -> Result<bool> {
         let state = self.job(|| {
-            spi::one::<bool>("select f.state = 'verify' from easysync_internal.fence_state() as f", &[])
+            spi::one::<bool>(
+                "select f.state = 'verify' from easysync_internal.fence_state() as f",
+                &[],
+            )
         });
         Ok(state.await?.unwrap_or(true))
     }
@@ -218,7 +220,10 @@ impl PushStore for PgStore {
             }
             spi::rows(rows::CANDIDATES, &args, |row| {
                 let root: i32 = required(row, 1)?;
-                Ok(Candidate { root: usize::try_from(root).unwrap_or(0), hub_id: required(row, 2)? })
+                Ok(Candidate {
+                    root: usize::try_from(root).unwrap_or(0),
+                    hub_id: required(row, 2)?,
+                })
             })
         })
         .await
@@ -258,11 +263,9 @@ impl PushStore for PgStore {
     async fn save_changes(&self, run: &Run, step: &Step, changes: Vec<Change>) -> Result<()> {
         let mut args = step_args(run, step);
         args.push(json(Value::Array(changes.iter().map(rows::change_json).collect())));
-        self.job(move || {
-            spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5)", &args)
-        })
-        .await
-        .map(|_| ())
+        self.job(move || spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5)", &args))
+            .await
+            .map(|_| ())
     }
 
     async fn close_plan(
@@ -305,7 +308,12 @@ impl PushStore for PgStore {
         Ok(found.await?.into_iter().collect())
     }
 
-    async fn block(&self, run: &Run, step: &Step, blocked: Vec<(Change, Dependency)>) -> Result<()> {
+    async fn block(
+        &self,
+        run: &Run,
+        step: &Step,
+        blocked: Vec<(Change, Dependency)>,
+    ) -> Result<()> {
         let mut args = step_args(run, step);
         args.remove(1);
         let list = blocked.iter().map(|(change, by)| rows::blocked_json(change, by)).collect();
@@ -406,7 +414,11 @@ impl PushStore for PgStore {
                     spi::run("select easysync_internal.push_finish($1, $2, $3, $4)", &args)?;
                 }
                 let args = [args[0].clone(), args[1].clone(), Arg::Bool(Some(looks_only))];
-                spi::rows("select * from easysync_internal.push_counts($1, $2, $3)", &args, rows::counts)
+                spi::rows(
+                    "select * from easysync_internal.push_counts($1, $2, $3)",
+                    &args,
+                    rows::counts,
+                )
             })
             .await?;
         Ok(found.into_iter().next().unwrap_or_default())

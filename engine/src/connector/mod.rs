@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Connectors by name, for messages and for `vocabulary`.
-pub const CONNECTORS: [&str; 1] = ["woocommerce"];
+pub const CONNECTORS: [&str; 2] = ["woocommerce", "quickbooks"];
 
 /// One line of `test_connection`.
 #[derive(Debug, Clone)]
@@ -148,6 +148,7 @@ pub fn validate(
 ) -> Result<String, Vec<Error>> {
     match connector {
         "woocommerce" => woocommerce::validate(settings, credentials, policy),
+        "quickbooks" => quickbooks::check::validate(settings, credentials, policy),
         other => Err(vec![unknown(other)]),
     }
 }
@@ -160,6 +161,7 @@ pub type Open =
 pub fn build(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Arc<dyn Connector>> {
     match connection.connector.as_str() {
         "woocommerce" => Ok(Arc::new(woocommerce::WooCommerce::open(connection, http)?)),
+        "quickbooks" => Ok(Arc::new(quickbooks::check::QuickBooks::open(connection, http)?)),
         other => Err(unknown(other)),
     }
 }
@@ -209,11 +211,26 @@ pub fn open_target(
 ) -> Result<Arc<dyn crate::push::target::Target>> {
     match connection.connector.as_str() {
         "quickbooks" => Ok(Arc::new(accounts.of(connection, reads)?.books(http))),
-        other => Err(Error::argument(
-            format!("{other} is not pushed to"),
-            "Set the stream's direction to pull with easysync.set_stream.",
-        )),
+        other => Err(not_pushed_to(other)),
     }
+}
+
+/// As [`open_target`], for a session: it renews no token.
+pub fn open_session_target(
+    connection: &Arc<Connection>,
+    http: &Arc<HttpContext>,
+) -> Result<Arc<dyn crate::push::target::Target>> {
+    match connection.connector.as_str() {
+        "quickbooks" => Ok(Arc::new(quickbooks::push::of_session(connection, http)?.books(http))),
+        other => Err(not_pushed_to(other)),
+    }
+}
+
+fn not_pushed_to(connector: &str) -> Error {
+    Error::argument(
+        format!("{connector} is not pushed to"),
+        "Set the stream's direction to pull with easysync.set_stream.",
+    )
 }
 
 fn unknown(connector: &str) -> Error {

@@ -10,11 +10,14 @@
 //! least once with idempotent writes: see design.md, section 2.
 
 mod planning;
+mod preview;
 mod recovery;
 mod remedy;
 mod sending;
 pub mod store;
 pub mod target;
+
+pub use preview::Preview;
 
 #[cfg(test)]
 mod tests;

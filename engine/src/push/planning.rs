@@ -50,7 +50,7 @@ impl Push {
         let mut after: Option<Candidate> = None;
         loop {
             self.check_cancel()?;
-            let page = self.candidates(scope, after).await?;
+            let page = self.candidates(scope, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(*last);
             let changes = self.plan_page(&page, numbering, &mut summary).await?;
@@ -66,12 +66,17 @@ impl Push {
         Ok((hash.finish(), summary))
     }
 
-    async fn candidates(&self, scope: &Scope, after: Option<Candidate>) -> Result<Vec<Candidate>> {
+    pub(super) async fn candidates(
+        &self,
+        scope: &Scope,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>> {
         let roots = self.roots();
-        self.store.candidates(&self.run, self.stream(), &roots, scope, after, PAGE).await
+        self.store.candidates(&self.run, self.stream(), &roots, scope, after, limit).await
     }
 
-    async fn plan_page(
+    pub(super) async fn plan_page(
         &self,
         page: &[Candidate],
         numbering: &mut Numbering,

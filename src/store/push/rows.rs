@@ -35,7 +35,8 @@ pub const UNSENT: &str = "select change_id, entity, hub_id, root_entity, root_id
  where sync_id = $1 and step = $2 and status = 'planned'
  order by wave, change_id limit $3";
 
-pub const DEPENDENCIES: &str = "select change_id, status, remote_id, label, target, entity, record_id
+pub const DEPENDENCIES: &str =
+    "select change_id, status, remote_id, label, target, entity, record_id
   from easysync_internal.sync_changes
  where sync_id = $1 and change_id = any ($2::integer[])";
 
@@ -84,7 +85,12 @@ pub fn kept_plan(row: &SpiHeapTupleData) -> DbResult<KeptPlan> {
 
 pub fn bundle(row: &SpiHeapTupleData, entity: Entity) -> DbResult<Bundle> {
     let texts = |column: usize| -> DbResult<Vec<String>> {
-        Ok(row.get::<Vec<Option<String>>>(column)?.unwrap_or_default().into_iter().flatten().collect())
+        Ok(row
+            .get::<Vec<Option<String>>>(column)?
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .collect())
     };
     let links: String = required(row, 8)?;
     let links: Vec<Value> = serde_json::from_str(&links).map_err(|_| unreadable("links"))?;

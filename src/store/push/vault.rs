@@ -6,9 +6,9 @@ use crate::secrets::{self, Keyring};
 use crate::store::PgStore;
 use crate::store::spi::{self, Arg, required};
 use async_trait::async_trait;
+use engine::Result;
 use engine::connector::quickbooks::auth::{RefreshToken, TokenSet, TokenVault};
 use engine::store::{Connection, Secret};
-use engine::Result;
 use std::sync::Arc;
 
 /// The tokens of one connection.
@@ -50,19 +50,12 @@ fn read(tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
     open().map(Some).map_err(|e| DbError::new("XX000", e.message))
 }
 
-/// Seals `tokens` among the credentials in place of those with the refresh token `old`; None: in
-/// place of any. False: others have taken their place.
-pub fn put(
-    tenant: &str,
-    connection: &str,
-    old: Option<&RefreshToken>,
-    tokens: &TokenSet,
-) -> DbResult<bool> {
+/// Seals `tokens` among the credentials in place of those with the refresh token `old`. False:
+/// others have taken their place.
+fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) -> DbResult<bool> {
     let Some(secret) = read(tenant, connection)? else { return Ok(false) };
     let kept = TokenSet::from_secret(&secret);
-    let expected = old.is_none_or(|old| {
-        kept.as_ref().is_some_and(|kept| kept.refresh.secret() == old.secret())
-    });
+    let expected = kept.is_some_and(|kept| kept.refresh.secret() == old.secret());
     if !expected {
         return Ok(false);
     }
@@ -96,7 +89,7 @@ impl TokenVault for Vault {
     async fn store(&self, old: &RefreshToken, new: &TokenSet) -> Result<bool> {
         let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
         let (old, new) = (old.clone(), new.clone());
-        let stored = self.store.job(move || put(&tenant, &connection, Some(&old), &new)).await;
+        let stored = self.store.job(move || put(&tenant, &connection, &old, &new)).await;
         stored
     }
 }

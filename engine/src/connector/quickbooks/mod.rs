@@ -6,6 +6,7 @@
 pub mod ack;
 pub mod auth;
 pub mod batch;
+pub mod check;
 pub mod client;
 pub mod company;
 pub mod errors;

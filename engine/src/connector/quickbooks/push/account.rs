@@ -33,10 +33,18 @@ pub struct Account {
 impl Account {
     /// Calls of a run, which end with it.
     pub fn books(self: &Arc<Account>, http: &Arc<HttpContext>) -> Books {
-        let tokens = Arc::clone(&self.tokens);
-        let reads = Arc::clone(&self.reads);
-        let api = Api::open(&self.settings, self.realm.clone(), http, tokens, reads);
-        Books::new(Arc::clone(self), api)
+        Books::new(Arc::clone(self), self.api(http))
+    }
+
+    /// Calls to the company.
+    pub fn api(&self, http: &Arc<HttpContext>) -> Api {
+        let (tokens, reads) = (Arc::clone(&self.tokens), Arc::clone(&self.reads));
+        Api::open(&self.settings, self.realm.clone(), http, tokens, reads)
+    }
+
+    /// How orders are posted.
+    pub fn posting(&self) -> &Posting {
+        &self.settings.posting
     }
 
     /// The company, read at most once a day.

@@ -1,0 +1,61 @@
+//! A plan that nobody stores: for the session that asks.
+
+use super::Push;
+use super::store::Candidate;
+use crate::error::{Error, Result};
+use crate::plan::{Change, Gate, Numbering, PlanHash, PlanSummary};
+use jiff::SignedDuration;
+
+/// What a push would change.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    pub changes: Vec<Change>,
+    pub hash: String,
+    pub summary: PlanSummary,
+    pub gate: Gate,
+}
+
+/// Records of one page.
+const PAGE: usize = 100;
+
+impl Push {
+    /// Plans as a run would (this run must be a dry run) and keeps nothing. At most `records` and
+    /// `time`; beyond, the error says how the worker does it.
+    pub async fn preview(&self, records: u64, time: SignedDuration) -> Result<Preview> {
+        let began = self.clock.now();
+        let settings = self.store.gate(&self.run.tenant).await?;
+        self.target.prepare().await?;
+        let (scope, _) = self.scope().await?;
+        let mut numbering = Numbering::default();
+        let mut hash = PlanHash::new(&self.stream().connection);
+        let mut summary = PlanSummary::default();
+        let mut changes: Vec<Change> = vec![];
+        let mut after: Option<Candidate> = None;
+        loop {
+            self.check_cancel()?;
+            let late = self.clock.now().duration_since(began) > time;
+            let page = self.candidates(&scope, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            if late || summary.records + page.len() as u64 > records {
+                return Err(too_large(records));
+            }
+            after = Some(*last);
+            let planned = self.plan_page(&page, &mut numbering, &mut summary).await?;
+            planned.iter().for_each(|change| {
+                hash.add(change);
+                summary.add(change);
+            });
+            changes.extend(planned);
+        }
+        let gate = Gate::of(&summary, &settings);
+        Ok(Preview { changes, hash: hash.finish(), summary, gate })
+    }
+}
+
+fn too_large(records: u64) -> Error {
+    let message = format!("this preview is more than a session does: {records} records, 60 s");
+    Error::argument(
+        message,
+        "Let the worker plan it: easysync.trigger(..., dry_run => true), then easysync.sync_changes.",
+    )
+}

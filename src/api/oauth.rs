@@ -1,0 +1,115 @@
+//! Granting access to the books: the way out to the page, and the way back.
+
+use super::accounts::{seal, stored};
+use crate::error::to_json;
+use crate::secrets::{Keyring, base64_encode};
+use crate::{guc, host, worker};
+use engine::connector::quickbooks::auth::{Callback, State, TokenSet};
+use engine::connector::quickbooks::push::{app, parse};
+use engine::http::HttpContext;
+use engine::store::{Connection, Secret};
+use engine::{Error, Result};
+use jiff::Timestamp;
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+fn answer(result: Result<Value>) -> Value {
+    result.unwrap_or_else(|error| json!({ "errors": [to_json(&error)] }))
+}
+
+/// The key that states are signed with: derived from the one that seals credentials, so that no
+/// other secret has to be kept.
+fn state_key(key_id: Option<&str>) -> Result<([u8; 32], String)> {
+    let keyring = Keyring::load(&guc::key_file().0, true)?;
+    let id = key_id.unwrap_or(keyring.active_id()).to_owned();
+    let key = keyring.key(&id)?;
+    let mut digest = Sha256::new();
+    digest.update(b"easysync oauth state key 1\0");
+    digest.update(key.as_ref());
+    Ok((digest.finalize().into(), id))
+}
+
+fn connection_of(tenant: &str, name: &str) -> Result<Connection> {
+    let settings = Spi::get_one_with_args::<pgrx::JsonB>(
+        "select settings from easysync_internal.connections where tenant_id = $1 and name = $2",
+        &[tenant.into(), name.into()],
+    );
+    let settings = settings.map_err(|e| Error::internal(e.to_string()))?;
+    Ok(Connection {
+        tenant: tenant.into(),
+        name: name.into(),
+        connector: "quickbooks".into(),
+        account: String::new(),
+        settings: settings.map(|json| json.0).unwrap_or_default(),
+        credentials: stored(tenant, name)?,
+    })
+}
+
+pub fn authorize_url(tenant: &str, connection: &str, redirect_uri: &str) -> Value {
+    answer(try_authorize_url(tenant, connection, redirect_uri))
+}
+
+fn try_authorize_url(tenant: &str, name: &str, redirect_uri: &str) -> Result<Value> {
+    let connection = connection_of(tenant, name)?;
+    let http = HttpContext::new(worker::http_config()?)?;
+    let app = app(&connection, &parse(&connection, &http)?, &http)?;
+    let mut nonce = [0u8; 16];
+    if !unsafe { pg_sys::pg_strong_random(nonce.as_mut_ptr().cast(), nonce.len()) } {
+        return Err(Error::internal("the server has no random numbers"));
+    }
+    let (key, _) = state_key(None)?;
+    let state =
+        State::new(&connection.tenant, &connection.name, redirect_uri, Timestamp::now(), &nonce);
+    Ok(json!({ "url": app.authorize_url(&state, &key)? }))
+}
+
+fn open_state(callback_url: &str) -> Result<State> {
+    let text = Callback::state_of(callback_url).ok_or_else(|| {
+        Error::argument(
+            "this is not the address of an answer of QuickBooks: it has no state",
+            "Copy the whole address from the browser: https://...?code=...&state=...&realmId=...",
+        )
+    })?;
+    let (key, _) = state_key(None)?;
+    State::open(&text, &key, Timestamp::now())
+}
+
+/// Whose callback it is; that its state is spent only once is the caller's to see.
+pub fn state(callback_url: &str) -> Value {
+    answer(open_state(callback_url).map(|state| {
+        json!({
+            "tenant": state.tenant.as_str(),
+            "connection": state.connection.as_str(),
+            "nonce": state.nonce,
+        })
+    }))
+}
+
+pub fn exchange(callback_url: &str) -> Value {
+    answer(try_exchange(callback_url))
+}
+
+fn try_exchange(callback_url: &str) -> Result<Value> {
+    let state = open_state(callback_url)?;
+    let callback = Callback::parse(callback_url)?;
+    let connection = connection_of(state.tenant.as_str(), state.connection.as_str())?;
+    let config = worker::http_config()?;
+    let exchanged = connection.clone();
+    let tokens: TokenSet = host::block_on(async move {
+        let http: Arc<HttpContext> = HttpContext::new(config)?;
+        let app = app(&exchanged, &parse(&exchanged, &http)?, &http)?;
+        app.exchange(&callback, &state.redirect_uri).await
+    })??;
+    let mut fields = connection.credentials.expose().clone();
+    tokens.put(&mut fields);
+    let secret = Secret::new(fields);
+    let (key_id, sealed) = seal(connection.tenant.as_str(), connection.name.as_str(), &secret)?;
+    Ok(json!({
+        "realm": tokens.realm.as_str(),
+        "key_id": key_id,
+        "sealed": base64_encode(&sealed),
+        "expires_at": tokens.grant_ends_at().to_string(),
+    }))
+}

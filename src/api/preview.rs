@@ -1,0 +1,156 @@
+//! What a push would change, planned in the session that asks: nothing is written, anywhere.
+
+use super::accounts::stored;
+use crate::error::to_json;
+use crate::store::PgStore;
+use crate::{host, worker};
+use engine::http::HttpContext;
+use engine::model::{Direction, Entity, Mode};
+use engine::plan::Status;
+use engine::push::{Preview, Push};
+use engine::store::{Connection, DeletePolicy, Filters, Run, Step, Stream};
+use engine::{Error, Result};
+use jiff::SignedDuration;
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Records and seconds that a session may take; a larger preview is the worker's.
+const MOST_RECORDS: u64 = 500;
+const MOST_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+pub fn plan(
+    tenant: &str,
+    connection: &str,
+    entity: &str,
+    mode: &str,
+    ids: Option<Vec<String>>,
+    filters: Option<Value>,
+) -> Value {
+    match try_plan(tenant, connection, entity, mode, ids, filters) {
+        Ok(answer) => answer,
+        Err(error) => json!({ "errors": [to_json(&error)] }),
+    }
+}
+
+fn try_plan(
+    tenant: &str,
+    connection: &str,
+    entity: &str,
+    mode: &str,
+    ids: Option<Vec<String>>,
+    filters: Option<Value>,
+) -> Result<Value> {
+    let entity = Entity::parse(entity)?;
+    let filters = crate::store::filters_of(filters.unwrap_or_default()).map_err(Error::from)?;
+    let stream = stream_of(tenant, connection, entity)?;
+    let run = Run {
+        sync_id: 0,
+        tenant: tenant.into(),
+        entity,
+        mode: match mode {
+            "full" => Mode::Full,
+            "ids" => Mode::Ids,
+            _ => Mode::Incremental,
+        },
+        connection: Some(connection.into()),
+        ids,
+        filters,
+        resumed: false,
+        dry_run: true,
+    };
+    let config = worker::http_config()?;
+    let clock = Arc::clone(&config.clock);
+    let cancel = CancellationToken::new();
+    // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
+    let _guard = cancel.clone().drop_guard();
+    let preview = host::block_on_with(move |bridge| async move {
+        let http = HttpContext::new(config)?.with_cancel(cancel.clone());
+        let target = engine::connector::open_session_target(&stream.connection, &http)?;
+        let push = Push {
+            store: Arc::new(PgStore::new(bridge, 0, Duration::from_secs(60))),
+            target,
+            clock,
+            cancel,
+            step: Step { step: 1, stream, finished: false },
+            run,
+        };
+        push.preview(MOST_RECORDS, MOST_TIME).await
+    })??;
+    Ok(shown(connection, &preview))
+}
+
+fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
+    let row = Spi::connect(|client| {
+        let table = client.select(
+            "select connector, account, settings from easysync_internal.connections
+              where tenant_id = $1 and name = $2 and status = 'connected'",
+            Some(1),
+            &[tenant.into(), name.into()],
+        )?;
+        if table.is_empty() {
+            return Ok(None);
+        }
+        let row = table.first();
+        let settings = row.get::<pgrx::JsonB>(3)?.map(|json| json.0);
+        Ok::<_, pgrx::spi::Error>(Some((row.get::<String>(1)?, row.get::<String>(2)?, settings)))
+    });
+    let row = row.map_err(|e| Error::internal(e.to_string()))?;
+    let (connector, account, settings) = row.ok_or_else(|| {
+        Error::argument(
+            format!("\"{name}\" is not connected"),
+            "SELECT connection, status, status_reason FROM easysync.connections;",
+        )
+    })?;
+    Ok(Stream {
+        connection: Arc::new(Connection {
+            tenant: tenant.into(),
+            name: name.into(),
+            connector: connector.unwrap_or_default(),
+            account: account.unwrap_or_default(),
+            settings: settings.unwrap_or_default(),
+            credentials: stored(tenant, name)?,
+        }),
+        entity,
+        direction: Direction::Push,
+        filters: Filters::default(),
+        delete_policy: DeletePolicy::Keep,
+        rules: None,
+    })
+}
+
+fn shown(connection: &str, preview: &Preview) -> Value {
+    let changes = preview.changes.iter().map(|change| {
+        let draft = &change.draft;
+        let reason = match (&draft.reason, change.status) {
+            (Some(reason), _) => Some(reason.clone()),
+            (None, Status::Failed) => draft.error.as_ref().map(|error| error.message.clone()),
+            (None, _) => None,
+        };
+        let action = if draft.is_write() { draft.action.as_str() } else { "skip" };
+        json!({
+            "change_id": change.change_id,
+            "connection": connection,
+            "direction": "push",
+            "entity": draft.entity.as_str(),
+            "record_id": draft.record_id,
+            "label": draft.label,
+            "target": draft.target,
+            "action": action,
+            "destructive": draft.destructive || draft.action.is_destructive(),
+            "reason": reason,
+            "fields": draft.fields,
+            "depends_on": change.depends_on,
+        })
+    });
+    let changes: Vec<Value> = changes.collect();
+    json!({
+        "changes": changes,
+        "hash": preview.hash,
+        "summary": preview.summary,
+        "confirmations": preview.gate.confirmations,
+        "reasons": preview.gate.reasons,
+    })
+}
