@@ -155,6 +155,10 @@ create table easysync_internal.sync_run_steps (
     -- moves it when it is older than a minute.
     sampled_at timestamptz,
     sampled_done bigint,
+    error_category text,
+    error_code text,
+    error_message text,
+    error_hint text,
     -- A push's plan: its hash, what it comes to, whether it may be sent, and the confirmations that
     -- people gave to a plan of which hash.
     plan_hash text,
@@ -162,10 +166,6 @@ create table easysync_internal.sync_run_steps (
     plan_released boolean not null default false,
     confirmed integer not null default 0,
     confirmed_hash text,
-    error_category text,
-    error_code text,
-    error_message text,
-    error_hint text,
     primary key (sync_id, step)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 -- Last run of a connection; last success of a stream.
@@ -201,13 +201,14 @@ create table easysync_internal.sync_queue (
     operation text not null default 'update' check (operation in ('insert', 'update', 'delete')),
     status text not null default 'waiting' check (status in ('waiting', 'claimed', 'blocked', 'failed')),
     generation bigint not null default 1,
-    -- The claim: by which run, of which generation, until when (another run may take it then).
-    sync_id bigint,
-    claimed_generation bigint,
+    worker_epoch bigint,
     lease_until timestamptz,
     attempts integer not null default 0,
     queued_at timestamptz not null default now(),
     next_attempt_at timestamptz,
+    -- The claim: by which run, and of which generation; another run may take it after lease_until.
+    sync_id bigint,
+    claimed_generation bigint,
     primary key (tenant_id, connection, entity, hub_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 
@@ -215,19 +216,12 @@ create table easysync_internal.sync_queue (
 create table easysync_internal.sync_changes (
     sync_id bigint not null,
     change_id integer not null,
-    step integer not null,
     tenant_id text not null,
     connection text not null,
     direction text not null check (direction in ('pull', 'push')),
     entity text not null,
-    hub_id bigint,
-    -- The record whose queue entry waits for it: an order for its customer.
-    root_entity text,
-    root_id bigint,
-    -- Changes of one wave don't depend on each other.
-    wave smallint not null default 0,
-    payload text,                   -- what is sent, as the engine keeps it; null once it is done
     record_id text not null,
+    label text,
     target text not null,
     action text not null check (action in ('create', 'update', 'void', 'inactivate', 'delete', 'skip')),
     destructive boolean not null default false,
@@ -242,6 +236,14 @@ create table easysync_internal.sync_changes (
     error_code text,
     error_message text,
     error_hint text,
+    step integer not null,
+    hub_id bigint,
+    -- The record whose queue entry waits for it: an order for its customer.
+    root_entity text,
+    root_id bigint,
+    -- Changes of one wave don't depend on each other.
+    wave smallint not null default 0,
+    payload text,                   -- what is sent, as the engine keeps it; null once it is done
     primary key (sync_id, change_id)
 ) with (fillfactor = 70);
 -- What is to be sent next: by wave and place.

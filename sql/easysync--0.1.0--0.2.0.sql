@@ -1,5 +1,5 @@
--- easysync 0.1.0 to 0.2.0: texts of errors and hints, and a warning where no connection works. No table
--- changes. tests/tests/upgrade.rs compares what this makes of an old installation with a fresh one.
+-- easysync 0.1.0 to 0.2.0: texts of errors and hints, and a warning where no connection works. New: pushes to
+-- QuickBooks. tests/tests/upgrade.rs compares what this makes of an old installation with a fresh one.
 
 drop function easysync_internal.warn_if_idle(text, bigint, text);
 
@@ -232,6 +232,1269 @@ $$;
 
 revoke all on function easysync_internal.warn_if_idle(text, bigint, text, text) from public;
 grant execute on function easysync_internal.warn_if_idle(text, bigint, text, text) to easysync_worker;
+
+-- Pushes: the queue's claims, plans with their changes and intents, confirmations, previews and grants.
+alter table easysync_internal.sync_run_steps
+    add column plan_hash text, add column plan_summary jsonb, add column plan_released boolean not null default false,
+    add column confirmed integer not null default 0, add column confirmed_hash text;
+alter table easysync_internal.sync_queue add column sync_id bigint, add column claimed_generation bigint;
+alter table easysync_internal.sync_changes
+    add column step integer not null, add column hub_id bigint, add column root_entity text, add column root_id bigint,
+    add column wave smallint not null default 0, add column payload text;
+create index sync_changes_unsent on easysync_internal.sync_changes (sync_id, step, wave, change_id)
+    where status = 'planned';
+create table easysync_internal.confirmations (
+    token_hash bytea primary key,
+    tenant_id text not null,
+    sync_id bigint not null,
+    plan_hash text not null,
+    issued_to name not null,        -- session user
+    issued_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz not null,
+    spent_at timestamptz
+);
+create table easysync_internal.oauth_states (
+    nonce text primary key,
+    spent_at timestamptz not null
+);
+create index confirmations_sync on easysync_internal.confirmations (sync_id);
+select pg_catalog.pg_extension_config_dump('easysync_internal.confirmations', '');
+select pg_catalog.pg_extension_config_dump('easysync_internal.oauth_states', '');
+do $$
+begin
+    if to_regclass('easysync_ledger.links') is not null then
+        alter table easysync_ledger.links add column if not exists agreed text;
+    end if;
+end
+$$;
+create type easysync.change as (
+    change_id integer,
+    connection text,
+    direction text,
+    entity text,
+    record_id text,
+    label text,
+    target text,
+    action text,
+    destructive boolean,
+    reason text,
+    fields jsonb,
+    depends_on integer[]
+);
+comment on type easysync.change is 'One planned or previewed write';
+create type easysync.confirmation as (
+    required boolean,
+    reasons text[],
+    changes integer,
+    destructive integer,
+    by_action jsonb,
+    confirmations_required integer,
+    confirmations_given integer,
+    sync_id bigint,
+    token text,
+    expires_at timestamptz
+);
+comment on type easysync.confirmation is 'What a sync would do, and the token to let it';
+
+create function easysync_internal.preview(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
+    language c volatile parallel unsafe as 'MODULE_PATHNAME', 'preview_wrapper';
+create function easysync_internal.authorize_url(tenant text, connection text, redirect_uri text) returns jsonb
+    language c strict volatile parallel unsafe as 'MODULE_PATHNAME', 'authorize_url_wrapper';
+create function easysync_internal.callback_state(callback_url text) returns jsonb
+    language c strict volatile parallel unsafe as 'MODULE_PATHNAME', 'callback_state_wrapper';
+create function easysync_internal.exchange_code(callback_url text) returns jsonb
+    language c strict volatile parallel unsafe as 'MODULE_PATHNAME', 'exchange_code_wrapper';
+
+drop function easysync_internal.queue_sync(text, text, text, text, text[], jsonb, text, text, bigint[]);
+create or replace function easysync_internal.create_links() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    -- Keys are compared byte by byte (collate "C"): the page's hash lookup is the hot path.
+    create table if not exists easysync_ledger.links (
+        hub_id bigint,                  -- id in the hub table of the entity; null: known there, not stored here
+        remote_num bigint,              -- remote_id where it is a whole number: range scans find hard deletes
+        agreed_at timestamptz not null default now(),  -- both sides were equal
+        deleted_at timestamptz,         -- gone there
+        revision integer not null default 0,           -- acknowledged writes to it
+        -- A reference of the record could not be resolved when it was stored (a line's product was
+        -- not here yet): it counts as changed until it is.
+        refs_pending boolean not null default false,
+        tenant_id text collate "C" not null,
+        account text collate "C" not null,             -- connections.account
+        entity text collate "C" not null,
+        remote_id text collate "C" not null,
+        remote_type text collate "C" not null,         -- order, variation, guest, SalesReceipt, ...
+        hash bytea not null,            -- of the canonical form, made by the engine
+        remote_number text,             -- number people see there
+        remote_version text,            -- e.g. SyncToken
+        raw text,                       -- the platform's JSON, byte for byte
+        agreed text,                    -- what both sides agreed on at the last write (pushes)
+        primary key (tenant_id, account, entity, remote_id)
+    );
+    -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
+    create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
+        where deleted_at is null and remote_num is not null;
+    -- From a hub row to its remote records (push, view links).
+    create index if not exists links_hub on easysync_ledger.links (tenant_id, entity, hub_id);
+    -- Records that wait for a reference: few or none.
+    create index if not exists links_pending on easysync_ledger.links (tenant_id, account, entity)
+        where refs_pending;
+    begin
+        alter table easysync_ledger.links alter column raw set compression lz4;
+    exception when feature_not_supported then
+        null;  -- a server built without lz4 keeps pglz
+    end;
+end
+$function$;
+
+create or replace function easysync_internal.words()
+    returns table (term text, value text, applies_to text, description text, "position" integer)
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $function$
+    select w.term, w.value, w.applies_to, w.description, w.ordinality::integer
+    from rows from (jsonb_to_recordset($json$[
+{"term": "connector", "value": "woocommerce", "description": "a WooCommerce shop, by its REST API v3"},
+    {"term": "connector", "value": "quickbooks", "description": "the books of a company in QuickBooks Online"},
+
+{"term": "entity", "value": "customers", "description": "people and companies who buy"},
+{"term": "entity", "value": "products", "description": "what is sold, with its variations"},
+{"term": "entity", "value": "orders", "description": "orders; a run brings customers and products before, refunds after"},
+{"term": "entity", "value": "refunds", "description": "money given back"},
+{"term": "entity", "value": "invoices", "description": "invoices, from here or the books"},
+{"term": "entity", "value": "payments", "description": "money received"},
+{"term": "entity", "value": "vendors", "description": "who sells to us"},
+{"term": "entity", "value": "bills", "description": "what we owe"},
+
+{"term": "mode", "value": "incremental", "description": "what changed since the last run; the first one is full"},
+{"term": "mode", "value": "full", "description": "all records, all compared; what is gone is found"},
+
+{"term": "direction", "value": "off", "description": "nothing flows"},
+{"term": "direction", "value": "pull", "description": "from the platform into the hub"},
+{"term": "direction", "value": "push", "description": "from the hub to the platform"},
+{"term": "direction", "value": "two_way", "description": "both"},
+
+{"term": "source_of_truth", "value": "local", "description": "the hub is right"},
+{"term": "source_of_truth", "value": "platform", "description": "the platform is right"},
+
+{"term": "conflict_strategy", "value": "source_wins", "description": "the side that source_of_truth names wins"},
+{"term": "conflict_strategy", "value": "target_wins", "description": "the other side wins"},
+{"term": "conflict_strategy", "value": "newest_wins", "description": "the later change wins"},
+{"term": "conflict_strategy", "value": "merge", "description": "field by field; what clashes falls to the source of truth"},
+{"term": "conflict_strategy", "value": "manual", "description": "a person decides"},
+
+{"term": "delete_policy", "value": "keep", "description": "what is gone on one side stays on the other, marked"},
+{"term": "delete_policy", "value": "inactivate", "description": "what is gone on one side is switched off on the other"},
+{"term": "delete_policy", "value": "delete", "description": "what is gone on one side is deleted on the other"},
+
+{"term": "push_when", "value": "triggered", "description": "only trigger and schedules send"},
+{"term": "push_when", "value": "changed", "description": "a change in the hub starts a sync"},
+
+{"term": "filter", "value": "status", "applies_to": "products", "description": "text or array of texts"},
+{"term": "filter", "value": "status", "applies_to": "orders", "description": "text or array of texts"},
+{"term": "filter", "value": "status", "applies_to": "invoices", "description": "text or array of texts"},
+{"term": "filter", "value": "status", "applies_to": "payments", "description": "text or array of texts"},
+{"term": "filter", "value": "status", "applies_to": "bills", "description": "text or array of texts"},
+{"term": "filter", "value": "created_since", "description": "time; this moment counts"},
+{"term": "filter", "value": "created_until", "description": "time; this moment doesn't count"},
+{"term": "filter", "value": "modified_since", "description": "time; this moment counts"},
+{"term": "filter", "value": "modified_until", "description": "time; this moment doesn't count"},
+{"term": "filter", "value": "currency", "applies_to": "orders", "description": "ISO 4217 code"},
+{"term": "filter", "value": "currency", "applies_to": "refunds", "description": "ISO 4217 code"},
+{"term": "filter", "value": "currency", "applies_to": "invoices", "description": "ISO 4217 code"},
+{"term": "filter", "value": "currency", "applies_to": "payments", "description": "ISO 4217 code"},
+{"term": "filter", "value": "currency", "applies_to": "bills", "description": "ISO 4217 code"},
+{"term": "filter", "value": "customer", "applies_to": "orders", "description": "id of the customer where it was born"},
+{"term": "filter", "value": "customer", "applies_to": "invoices", "description": "id of the customer where it was born"},
+{"term": "filter", "value": "customer", "applies_to": "payments", "description": "id of the customer where it was born"},
+{"term": "filter", "value": "sku", "applies_to": "products", "description": "stock keeping unit"},
+{"term": "filter", "value": "type", "applies_to": "products", "description": "kind of product: simple, variable, grouped, external"},
+
+{"term": "order_status", "value": "pending", "applies_to": "orders", "description": "not paid yet"},
+{"term": "order_status", "value": "processing", "applies_to": "orders", "description": "paid, to be delivered"},
+{"term": "order_status", "value": "on-hold", "applies_to": "orders", "description": "payment to be confirmed"},
+{"term": "order_status", "value": "completed", "applies_to": "orders", "description": "paid and delivered"},
+{"term": "order_status", "value": "cancelled", "applies_to": "orders", "description": "cancelled"},
+{"term": "order_status", "value": "refunded", "applies_to": "orders", "description": "all money given back"},
+{"term": "order_status", "value": "failed", "applies_to": "orders", "description": "payment failed"},
+{"term": "order_status", "value": "trash", "applies_to": "orders", "description": "in the shop's trash"},
+{"term": "product_status", "value": "publish", "applies_to": "products", "description": "on sale"},
+{"term": "product_status", "value": "draft", "applies_to": "products", "description": "not on sale yet"},
+{"term": "product_status", "value": "pending", "applies_to": "products", "description": "awaits review"},
+{"term": "product_status", "value": "private", "applies_to": "products", "description": "for the shop's staff"},
+{"term": "product_status", "value": "trash", "applies_to": "products", "description": "in the shop's trash"},
+{"term": "product_type", "value": "simple", "applies_to": "products", "description": "one item"},
+{"term": "product_type", "value": "variable", "applies_to": "products", "description": "has variations"},
+{"term": "product_type", "value": "grouped", "applies_to": "products", "description": "a group of products"},
+{"term": "product_type", "value": "external", "applies_to": "products", "description": "sold elsewhere"},
+
+{"term": "connection_status", "value": "pending", "description": "waits for a person to grant access"},
+{"term": "connection_status", "value": "connected", "description": "works"},
+{"term": "connection_status", "value": "reauthorize", "description": "the grant is gone: a person must give it again"},
+{"term": "connection_status", "value": "error", "description": "stopped; see status_reason"},
+{"term": "connection_status", "value": "disabled", "description": "paused by a person"},
+
+{"term": "sync_status", "value": "queued", "description": "waits for the worker"},
+{"term": "sync_status", "value": "running", "description": "in the worker's hands"},
+{"term": "sync_status", "value": "awaiting_confirmation", "description": "waits for a person to confirm its plan"},
+{"term": "sync_status", "value": "succeeded", "description": "all of it done"},
+{"term": "sync_status", "value": "partial", "description": "done but for some records: see sync_failures"},
+{"term": "sync_status", "value": "failed", "description": "ended by an error"},
+{"term": "sync_status", "value": "cancelled", "description": "ended by a person"},
+{"term": "sync_status", "value": "expired", "description": "not confirmed in time"},
+
+{"term": "triggered_by", "value": "manual", "description": "trigger or run"},
+{"term": "triggered_by", "value": "schedule", "description": "a schedule"},
+{"term": "triggered_by", "value": "webhook", "description": "a delivery from the platform"},
+{"term": "triggered_by", "value": "change", "description": "a change in the hub"},
+{"term": "triggered_by", "value": "retry", "description": "retry, or its time had come"},
+{"term": "triggered_by", "value": "undo", "description": "undo"},
+
+{"term": "error_category", "value": "authentication", "description": "the platform refused the credentials"},
+{"term": "error_category", "value": "rate_limit", "description": "the platform's limit is reached; goes on by itself"},
+{"term": "error_category", "value": "validation", "description": "the record or the settings can't be"},
+{"term": "error_category", "value": "not_found", "description": "no such record there"},
+{"term": "error_category", "value": "conflict", "description": "somebody else was faster"},
+{"term": "error_category", "value": "network", "description": "the platform can't be reached; tried again by itself"},
+{"term": "error_category", "value": "needs_attention", "description": "a person must look at the record"},
+{"term": "error_category", "value": "blocked", "description": "waits for a change of settings"},
+{"term": "error_category", "value": "internal", "description": "our own mistake: please report it"},
+
+{"term": "log_level", "value": "debug", "description": "everything"},
+{"term": "log_level", "value": "info", "description": "every operation"},
+{"term": "log_level", "value": "warn", "description": "what was odd"},
+{"term": "log_level", "value": "error", "description": "what failed"},
+
+{"term": "unfence_mode", "value": "takeover", "description": "this database is production now"},
+{"term": "unfence_mode", "value": "copy", "description": "this database is a copy: its credentials are erased"},
+
+{"term": "key_step", "value": "prepare", "description": "write the new key into the key file"},
+{"term": "key_step", "value": "activate", "description": "seal with the new key"},
+{"term": "key_step", "value": "both", "description": "both in one go"}
+]$json$::jsonb) as (term text, value text, applies_to text, description text)) with ordinality as w
+$function$;
+
+create or replace function easysync_internal.connector_streams()
+    returns table (connector text, entity text, default_direction text, directions text[])
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    values ('woocommerce', 'customers', 'pull', array['off', 'pull']),
+           ('woocommerce', 'products', 'pull', array['off', 'pull']),
+           ('woocommerce', 'orders', 'pull', array['off', 'pull']),
+           ('woocommerce', 'refunds', 'pull', array['off', 'pull']),
+           ('quickbooks', 'customers', 'push', array['off', 'push']),
+           ('quickbooks', 'products', 'push', array['off', 'push']),
+           ('quickbooks', 'orders', 'push', array['off', 'push']),
+           ('quickbooks', 'refunds', 'push', array['off', 'push'])
+$$;
+
+create or replace function easysync_internal.ask_account(tenant text, connection_name text, connector text, settings jsonb,
+                                              credentials jsonb, verify boolean)
+    returns jsonb
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    answer jsonb;
+    failed jsonb;
+begin
+    if verify then
+        perform easysync_internal.check_fence();
+    end if;
+    answer := easysync_internal.open_account(tenant, connection_name, connector, settings, credentials, verify);
+    perform easysync_internal.raise_answer(answer -> 'errors', connection_name);
+    -- One check that failed often fails those after it: the first one is raised.
+    select c.value into failed
+    from jsonb_array_elements(coalesce(answer -> 'checks', '[]')) with ordinality as c
+    where not (c.value ->> 'ok')::boolean order by c.ordinality limit 1;
+    if failed is not null then
+        perform easysync_internal.raise_answer(jsonb_build_array(coalesce(nullif(failed -> 'error', 'null'),
+            jsonb_build_object('category', 'validation', 'code', failed ->> 'name',
+                               'message', failed ->> 'message', 'hint', failed ->> 'hint'))), connection_name);
+    end if;
+    if (answer ->> 'pending')::boolean then
+        raise notice '"%" is pending: open easysync.oauth_authorize_url', connection_name;
+    elsif verify then
+        raise notice 'connected to "%"%', coalesce(answer ->> 'account_label', answer ->> 'account_key'), coalesce(', ' || (answer ->> 'platform'), '');
+    end if;
+    return answer;
+end
+$$;
+
+create or replace function easysync_internal.store_connection(tenant text, connection_name text, connector_name text, settings jsonb,
+                                                   answer jsonb, verified boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    begin
+        insert into easysync_internal.connections as c
+            (tenant_id, name, connector, status, status_reason, account, settings)
+        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings);
+    exception when unique_violation then
+        -- Somebody connected under this name while we were asking the platform.
+        perform easysync_internal.check_name_is_free(tenant, connection_name);
+        raise;
+    end;
+    insert into easysync_internal.streams (tenant_id, connection, entity, direction, source_of_truth)
+    select tenant, connection_name, e.entity, coalesce(s.default_direction, 'off'),
+           case when s.default_direction = 'push' then 'local' else 'platform' end
+    from unnest(easysync_internal.words_of('entity')) as e (entity)
+    left join easysync_internal.connector_streams() as s on s.connector = connector_name and s.entity = e.entity;
+    if (answer ->> 'pending')::boolean then
+        perform easysync_internal.apply_answer(tenant, connection_name, answer, false, enable => false);
+        update easysync_internal.connections as c
+        set status = 'pending', status_reason = 'nobody has granted access yet', status_hint = 'Open easysync.oauth_authorize_url.'
+        where c.tenant_id = tenant and c.name = connection_name;
+    else
+        perform easysync_internal.apply_answer(tenant, connection_name, answer, verified, enable => verified);
+    end if;
+    if not verified and not (answer ->> 'pending')::boolean then
+        raise notice '"%" is stored, disabled: easysync.enable checks it', connection_name;
+    end if;
+    perform easysync_internal.ensure_log_partitions();
+    -- The launcher looks for databases with work; a worker that runs is woken by the row's trigger.
+    perform easysync_internal.rescan();
+end
+$$;
+
+create or replace function easysync_internal.apply_answer(tenant text, connection_name text, answer jsonb, verified boolean, enable boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update easysync_internal.connections as c
+    set account = coalesce(answer ->> 'account_key', c.account),
+        account_label = coalesce(answer ->> 'account_label', c.account_label),
+        platform = coalesce(answer ->> 'platform', c.platform),
+        sealed = coalesce(decode(answer ->> 'sealed', 'base64'), c.sealed),
+        key_id = case when answer ->> 'sealed' is not null then answer ->> 'key_id' else c.key_id end,
+        sealed_at = case when answer ->> 'sealed' is not null then now() else c.sealed_at end,
+        verified_at = case when verified then clock_timestamp() else c.verified_at end,
+        webhooks_enabled = coalesce((c.settings ->> 'webhooks')::boolean, true),
+        changed_at = now()
+    where c.tenant_id = tenant and c.name = connection_name;
+    if not verified or (answer ->> 'pending')::boolean then
+        return;
+    end if;
+    -- What the worker stopped works again; what a person paused stays paused, unless he says so.
+    update easysync_internal.connections as c
+    set status = 'connected', status_reason = null, status_hint = null, circuit = 'closed', circuit_until = null
+    where c.tenant_id = tenant and c.name = connection_name and (enable or c.status <> 'disabled');
+    if not exists (select from easysync_internal.identity where system_identifier is not null) then
+        perform easysync_internal.accept_identity('connect', verify => false);
+    end if;
+    perform easysync_internal.wake();
+end
+$$;
+
+create or replace function easysync_internal.queue_sync(tenant text, entity text, mode text, connection text, ids text[], filters jsonb,
+                                             idempotency_key text default null, triggered_by text default 'manual',
+                                             failure_ids bigint[] default null, looks_only boolean default false)
+    returns bigint
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    new_id bigint;
+    earlier easysync_internal.sync_runs;
+begin
+    loop
+        insert into easysync_internal.sync_runs as r
+            (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, sandbox)
+        values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, looks_only, session_user,
+                coalesce((select c.sandbox from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection), false))
+        on conflict do nothing
+        returning r.sync_id into new_id;
+        if new_id is not null then
+            return new_id;
+        end if;
+        select * into earlier from easysync_internal.sync_runs as r
+        where r.tenant_id = tenant and r.idempotency_key = queue_sync.idempotency_key;
+        -- Gone again (retention): the key is free.
+        exit when found;
+    end loop;
+    if (earlier.entity, earlier.mode, earlier.connection, earlier.ids, earlier.filters, earlier.dry_run)
+       is distinct from (entity, mode, connection, ids, filters, looks_only) then
+        perform easysync_internal.raise_error('YS409', format('idempotency key "%s" was used with other arguments', idempotency_key),
+            format('category: conflict, code: idempotency_key; sync %s', earlier.sync_id),
+            format('SELECT * FROM easysync.sync_status(%s);', earlier.sync_id));
+    end if;
+    return earlier.sync_id;
+end
+$$;
+
+create or replace function easysync.trigger(entity text, mode text default 'incremental', connection text default null, ids text[] default null,
+                                 filters jsonb default null, idempotency_key text default null, dry_run boolean default false)
+    returns bigint
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    request record;
+    new_id bigint;
+begin
+    if idempotency_key = '' or length(idempotency_key) > 255 then
+        perform easysync_internal.raise_argument('invalid idempotency key', '1 to 255 characters, or none.');
+    end if;
+    select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
+    if dry_run then
+        perform easysync_internal.pushed_to(tenant, entity, connection);
+    end if;
+    new_id := easysync_internal.queue_sync(tenant, entity, request.checked_mode, connection, request.checked_ids,
+                                           request.checked_filters, idempotency_key, looks_only => coalesce(trigger.dry_run, false));
+    perform easysync_internal.warn_if_idle(tenant, new_id, entity, connection);
+    return new_id;
+end
+$$;
+
+-- What pushes planned, sent and met: for operators, since values are personal data.
+
+create view easysync.sync_changes with (security_barrier) as
+select c.sync_id, c.change_id, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive,
+       c.reason, c.fields, c.depends_on, c.status, c.remote_id, c.finished_at, c.error_category, c.error_code,
+       c.error_message, c.error_hint, c.tenant_id
+from easysync_internal.sync_changes as c
+where c.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+comment on view easysync.sync_changes is 'What a sync planned and did, change by change, with old and new values';
+comment on column easysync.sync_changes.sync_id is 'run';
+comment on column easysync.sync_changes.change_id is 'order in the plan';
+comment on column easysync.sync_changes.connection is 'connection';
+comment on column easysync.sync_changes.direction is 'pull, push';
+comment on column easysync.sync_changes.entity is 'entity';
+comment on column easysync.sync_changes.record_id is 'record';
+comment on column easysync.sync_changes.label is 'what people call it';
+comment on column easysync.sync_changes.target is 'table or document type';
+comment on column easysync.sync_changes.action is 'create, update, void, inactivate, delete, skip';
+comment on column easysync.sync_changes.destructive is 'counts as destructive';
+comment on column easysync.sync_changes.reason is 'why';
+comment on column easysync.sync_changes.fields is '{"path": {"old": ..., "new": ...}}';
+comment on column easysync.sync_changes.depends_on is 'change_ids before it';
+comment on column easysync.sync_changes.status is 'planned, sent, done, failed, unknown, skipped';
+comment on column easysync.sync_changes.remote_id is 'id on the platform';
+comment on column easysync.sync_changes.finished_at is 'outcome known';
+comment on column easysync.sync_changes.error_category is 'authentication, rate_limit, validation, not_found, conflict, network, internal';
+comment on column easysync.sync_changes.error_code is 'the platform''s code, or ours';
+comment on column easysync.sync_changes.error_message is 'masked text';
+comment on column easysync.sync_changes.error_hint is 'what to do';
+comment on column easysync.sync_changes.tenant_id is 'tenant (last column of every view)';
+
+-- Intents of some tenants. PL/pgSQL: the ledger may not be there, and filters come afterwards.
+create function easysync_internal.read_requests(tenants text[])
+    returns table (request_id text, sync_id bigint, connection text, change_ids integer[], document_number text, body_hash text,
+                   status text, http_status integer, platform_trace text, attempts integer, intended_at timestamptz,
+                   finished_at timestamptz, tenant_id text)
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp rows 10000
+as $$
+begin
+    if to_regclass('easysync_ledger.sync_requests') is null then
+        return;
+    end if;
+    -- Only what the session may see, whatever was asked for.
+    return query execute
+        'select r.request_id, r.sync_id, r.connection, r.change_ids, r.document_number, r.body_hash, r.status, r.http_status,
+                r.platform_trace, r.attempts, r.intended_at, r.finished_at, r.tenant_id
+         from easysync_ledger.sync_requests as r where r.tenant_id = any ($1) and r.tenant_id = any ($2)'
+        using tenants, easysync.allowed_tenants();
+end
+$$;
+
+create view easysync.sync_requests with (security_barrier) as
+select r.request_id, r.sync_id, r.connection, r.change_ids, r.document_number, r.body_hash, r.status, r.http_status,
+       r.platform_trace, r.attempts, r.intended_at, r.finished_at, r.tenant_id
+from easysync_internal.read_requests((select easysync_internal.visible_tenants())) as r;
+comment on view easysync.sync_requests is 'Write requests (intents) and their outcome; never headers or tokens';
+comment on column easysync.sync_requests.request_id is 'id sent to the platform';
+comment on column easysync.sync_requests.sync_id is 'run';
+comment on column easysync.sync_requests.connection is 'connection';
+comment on column easysync.sync_requests.change_ids is 'changes in it';
+comment on column easysync.sync_requests.document_number is 'number sent';
+comment on column easysync.sync_requests.body_hash is 'SHA-256 of the body';
+comment on column easysync.sync_requests.status is 'intended, sent, done, failed, unknown';
+comment on column easysync.sync_requests.http_status is 'answer';
+comment on column easysync.sync_requests.platform_trace is 'the platform''s own trace id';
+comment on column easysync.sync_requests.attempts is 'sends';
+comment on column easysync.sync_requests.intended_at is 'committed before the send';
+comment on column easysync.sync_requests.finished_at is 'outcome known';
+comment on column easysync.sync_requests.tenant_id is 'tenant (last column of every view)';
+
+create view easysync.sync_conflicts with (security_barrier) as
+select k.conflict_id, k.sync_id, k.connection, k.entity, k.record_id, k.label, k.fields, k.conflict_strategy, k.status,
+       k.resolution, k.detected_at, k.resolved_at, k.resolved_by, k.tenant_id
+from easysync_internal.sync_conflicts as k
+where k.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+comment on view easysync.sync_conflicts is 'Both sides changed, apart';
+comment on column easysync.sync_conflicts.conflict_id is 'key';
+comment on column easysync.sync_conflicts.sync_id is 'run that met it';
+comment on column easysync.sync_conflicts.connection is 'connection';
+comment on column easysync.sync_conflicts.entity is 'entity';
+comment on column easysync.sync_conflicts.record_id is 'record';
+comment on column easysync.sync_conflicts.label is 'what people call it';
+comment on column easysync.sync_conflicts.fields is '{"path": {"agreed": ..., "local": ..., "platform": ...}}';
+comment on column easysync.sync_conflicts.conflict_strategy is 'in force then';
+comment on column easysync.sync_conflicts.status is 'open, resolved';
+comment on column easysync.sync_conflicts.resolution is 'local, platform, merged, custom';
+comment on column easysync.sync_conflicts.detected_at is 'met';
+comment on column easysync.sync_conflicts.resolved_at is 'settled';
+comment on column easysync.sync_conflicts.resolved_by is 'role, null: by strategy';
+comment on column easysync.sync_conflicts.tenant_id is 'tenant (last column of every view)';
+
+-- The queue of a push: hub changes are folded into it, a run claims entries and gives them back.
+-- Called by the worker alone. An orders run holds its customers, products and refunds: what happens
+-- to a refund is queued as its order.
+
+-- Folds noted changes of a tenant's hub into the queues of the connections that are pushed to; never
+-- into that of the connection that a change came from. Returns how many notes were taken.
+create function easysync_internal.push_fold(tenant text) returns bigint
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    hub text := easysync_internal.hub_schema(tenant);
+    taken bigint[];
+begin
+    if hub is null then
+        return 0;
+    end if;
+    select array_agg(c.change_id) into taken
+    from (select x.change_id from easysync_internal.hub_changes as x
+          where x.tenant_id = tenant order by x.change_id limit 20000) as c;
+    if taken is null then
+        return 0;
+    end if;
+    execute format($sql$
+        with noted as (
+            select c.entity, c.hub_id, c.origin, c.changed_at, c.operation
+            from easysync_internal.hub_changes as c where c.change_id = any ($2) and c.entity <> 'refunds'
+            union all
+            select 'orders', r.order_id, c.origin, c.changed_at, 'update'
+            from easysync_internal.hub_changes as c join %1$I.refunds as r on r.tenant_id = c.tenant_id and r.id = c.hub_id
+            where c.change_id = any ($2) and c.entity = 'refunds'),
+        wanted as (
+            select s.connection, n.entity, n.hub_id, min(n.changed_at) as queued_at,
+                   case when bool_or(n.operation = 'delete') then 'delete' else 'update' end as operation
+            from noted as n
+            join easysync_internal.streams as s on s.tenant_id = $1 and s.entity = n.entity and s.direction in ('push', 'two_way')
+            where n.hub_id is not null and n.origin is distinct from s.connection
+            group by s.connection, n.entity, n.hub_id)
+        insert into easysync_internal.sync_queue as q (tenant_id, connection, entity, hub_id, record_id, operation, queued_at)
+        select $1, w.connection, w.entity, w.hub_id,
+               coalesce(case w.entity
+                   when 'customers' then (select h.source_id from %1$I.customers as h where h.tenant_id = $1 and h.id = w.hub_id)
+                   when 'products' then (select h.source_id from %1$I.products as h where h.tenant_id = $1 and h.id = w.hub_id)
+                   when 'orders' then (select h.source_id from %1$I.orders as h where h.tenant_id = $1 and h.id = w.hub_id) end,
+                   w.hub_id::text),
+               w.operation, w.queued_at
+        from wanted as w
+        order by w.connection, w.entity, w.hub_id
+        on conflict (tenant_id, connection, entity, hub_id) do update
+            set generation = q.generation + 1, operation = excluded.operation, attempts = 0, next_attempt_at = null,
+                status = case q.status when 'claimed' then 'claimed' else 'waiting' end
+    $sql$, hub) using tenant, taken;
+    delete from easysync_internal.hub_changes as c where c.change_id = any (taken);
+    return cardinality(taken);
+end
+$$;
+
+-- Takes the entries that a run looks at: those that wait or are due, with `everything` all of them,
+-- with ids those. A lease, committed, never a lock that is held over a call.
+create function easysync_internal.push_claim(run_id bigint, tenant text, connection_name text, entities text[], ids text[], everything boolean)
+    returns bigint
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    with due as (
+        select q.tenant_id, q.connection, q.entity, q.hub_id from easysync_internal.sync_queue as q
+        where q.tenant_id = tenant and q.connection = connection_name and q.entity = any (entities)
+          and (ids is null or q.record_id = any (ids))
+          and (everything or ids is not null or q.status = 'waiting' or q.next_attempt_at <= clock_timestamp()
+               or (q.status = 'claimed' and (q.sync_id = run_id or q.lease_until < clock_timestamp())))
+        order by q.entity, q.hub_id for update),
+    taken as (
+        update easysync_internal.sync_queue as q
+        set status = 'claimed', sync_id = run_id, claimed_generation = q.generation,
+            lease_until = clock_timestamp() + interval '1 hour'
+        from due as d
+        where q.tenant_id = d.tenant_id and q.connection = d.connection and q.entity = d.entity and q.hub_id = d.hub_id
+        returning 1)
+    select count(*) from taken
+$$;
+
+-- The next records that a plan looks at, after a place. `scope`: queue, walk, ids.
+create function easysync_internal.push_candidates(run_id bigint, tenant text, connection_name text, account_key text,
+                                                  root_entities text[], linked_only boolean[], scope text, ids text[],
+                                                  filters jsonb, looks_only boolean, after_root integer, after_id bigint, most integer)
+    returns table (root integer, hub_id bigint)
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    hub text := easysync_internal.hub_schema(tenant);
+    source text;
+    narrowed text;
+    left_over integer := most;
+    found_now integer;
+begin
+    for i in after_root .. cardinality(root_entities) - 1 loop
+        exit when left_over <= 0;
+        narrowed := case when root_entities[i + 1] = 'orders' then
+            ' and ($4 -> ''status'' is null or h.status = any (select jsonb_array_elements_text(case jsonb_typeof($4 -> ''status'') when ''array'' then $4 -> ''status'' else jsonb_build_array($4 -> ''status'') end)))'
+            ' and ($4 ->> ''created_since'' is null or h.created_at >= ($4 ->> ''created_since'')::timestamptz)'
+            ' and ($4 ->> ''created_until'' is null or h.created_at < ($4 ->> ''created_until'')::timestamptz)'
+            ' and ($4 ->> ''modified_since'' is null or h.modified_at >= ($4 ->> ''modified_since'')::timestamptz)'
+            ' and ($4 ->> ''modified_until'' is null or h.modified_at < ($4 ->> ''modified_until'')::timestamptz)'
+            ' and ($4 ->> ''currency'' is null or h.currency = $4 ->> ''currency'')'
+            else ' and ($4 is null or true)' end;
+        source := case
+            when scope = 'ids' then ' and (h.source_id = any ($5) or (h.source_id is null and h.id::text = any ($5)))'
+            when scope = 'queue' and looks_only then
+                ' and ($5 is null or true) and (exists (select from easysync_internal.sync_queue as q where q.tenant_id = $1 and q.connection = $6'
+                ' and q.entity = $3 and q.hub_id = h.id and (q.status in (''waiting'', ''claimed'') or q.next_attempt_at <= clock_timestamp()))'
+                ' or exists (select from easysync_internal.hub_changes as c where c.tenant_id = $1 and c.entity = $3 and c.hub_id = h.id'
+                ' and c.origin is distinct from $6)'
+                || case root_entities[i + 1] when 'orders' then format(
+                ' or exists (select from easysync_internal.hub_changes as c join %I.refunds as r on r.tenant_id = c.tenant_id and r.id = c.hub_id'
+                ' where c.tenant_id = $1 and c.entity = ''refunds'' and r.order_id = h.id and c.origin is distinct from $6)', hub) else '' end || ')'
+            when scope = 'queue' then
+                ' and ($5 is null or true) and exists (select from easysync_internal.sync_queue as q where q.tenant_id = $1 and q.connection = $6'
+                ' and q.entity = $3 and q.hub_id = h.id and q.sync_id = $8 and q.status = ''claimed'')'
+            else ' and ($5 is null or true)' end;
+        return query execute format(
+            'select %s::integer, h.id from %I.%I as h where h.tenant_id = $1 and h.id > $2 and ($3 is not null) and ($6 is not null) and ($8 is not null)'
+            || narrowed || source
+            || case when linked_only[i + 1] then ' and exists (select from easysync_ledger.links as l where l.tenant_id = $1 and l.entity = $3 and l.hub_id = h.id and l.account = $7 and l.deleted_at is null)'
+               else ' and ($7 is not null)' end
+            || ' order by h.id limit %s', i, hub, root_entities[i + 1], left_over)
+        using tenant, case when i = after_root then after_id else 0 end, root_entities[i + 1], filters, ids, connection_name, account_key, run_id;
+        get diagnostics found_now = row_count;
+        left_over := left_over - found_now;
+    end loop;
+end
+$$;
+
+-- Records with all that belongs to them, as the engine reads them: rows as JSON, lines under `lines`.
+create function easysync_internal.push_bundles(tenant text, account_key text, entity text, ids bigint[])
+    returns table (hub_id bigint, record_id text, source_account text, record text, refunds text[], customer text,
+                   products text[], links jsonb)
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    hub text := easysync_internal.hub_schema(tenant);
+    product_row text := format('(to_jsonb(p) || jsonb_build_object(''same_sku'', (select count(*) from %1$I.products as o '
+        'where o.tenant_id = $1 and o.sku = p.sku and o.deleted_at is null)))::text', hub);
+    links_of text := 'coalesce((select jsonb_agg(jsonb_build_object(''entity'', l.entity, ''hub_id'', l.hub_id, ''remote_type'', l.remote_type, '
+        '''remote_id'', l.remote_id, ''remote_number'', l.remote_number, ''version'', l.remote_version, ''revision'', l.revision, '
+        '''agreed'', l.agreed, ''deleted'', l.deleted_at is not null)) from easysync_ledger.links as l where l.tenant_id = $1 and l.account = $2 and (%s)), ''[]'')';
+begin
+    if entity <> 'orders' then
+        return query execute format(
+            'select h.id, coalesce(h.source_id, h.id::text), coalesce((select c.account from easysync_internal.connections as c '
+            'where c.tenant_id = $1 and c.name = h.source_connection), ''''), %s, array[]::text[], null::text, array[]::text[], %s '
+            'from unnest($3::bigint[]) with ordinality as u (id, nr) join %I.%I as h on h.tenant_id = $1 and h.id = u.id %s order by u.nr',
+            case entity when 'products' then 'p.row_text' else 'to_jsonb(h)::text' end,
+            format(links_of, format('l.entity = %L and l.hub_id = h.id', entity)), hub, entity,
+            case entity when 'products' then format('cross join lateral (select %s as row_text from %I.products as p where p.tenant_id = $1 and p.id = h.id) as p', product_row, hub) else '' end)
+        using tenant, account_key, ids;
+        return;
+    end if;
+    return query execute format(
+        'select h.id, coalesce(h.source_id, h.id::text), coalesce((select c.account from easysync_internal.connections as c
+                where c.tenant_id = $1 and c.name = h.source_connection), ''''),
+               (to_jsonb(h) || jsonb_build_object(''lines'', coalesce((select jsonb_agg(to_jsonb(l) order by l.line_number, l.id)
+                from %1$I.order_lines as l where l.tenant_id = $1 and l.order_id = h.id), ''[]'')))::text,
+               array(select (to_jsonb(r) || jsonb_build_object(''lines'', coalesce((select jsonb_agg(to_jsonb(l) order by l.id)
+                from %1$I.refund_lines as l where l.tenant_id = $1 and l.refund_id = r.id), ''[]'')))::text
+                from %1$I.refunds as r where r.tenant_id = $1 and r.order_id = h.id order by r.created_at, r.id),
+               (select to_jsonb(c)::text from %1$I.customers as c where c.tenant_id = $1 and c.id = h.customer_id),
+               array(select ' || product_row || ' from %1$I.products as p where p.tenant_id = $1
+                and p.id in (select l.product_id from %1$I.order_lines as l where l.tenant_id = $1 and l.order_id = h.id) order by p.id),
+               ' || format(links_of, 'l.entity = ''orders'' and l.hub_id = h.id
+                or l.entity = ''customers'' and l.hub_id = h.customer_id
+                or l.entity = ''refunds'' and l.hub_id in (select r.id from %1$I.refunds as r where r.tenant_id = $1 and r.order_id = h.id)
+                or l.entity = ''products'' and l.hub_id in (select x.product_id from %1$I.order_lines as x where x.tenant_id = $1 and x.order_id = h.id)') || '
+        from unnest($3::bigint[]) with ordinality as u (id, nr) join %1$I.orders as h on h.tenant_id = $1 and h.id = u.id order by u.nr', hub)
+    using tenant, account_key, ids;
+end
+$$;
+
+-- Gives a run's entries back. In step: gone, but where the record changed meanwhile. Else they wait
+-- for their next attempt, for a change, or for a person. Returns nothing: counts are the step's.
+create function easysync_internal.push_finish(run_id bigint, step_number integer, tenant text, connection_name text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    with judged as (
+        select q.entity, q.hub_id,
+               coalesce(bool_and(c.status in ('done', 'skipped')), true) as in_step,
+               bool_or(c.error_category = 'blocked') as blocked,
+               bool_or(c.error_category in ('network', 'rate_limit', 'conflict') or c.status in ('unknown', 'planned')) as again
+        from easysync_internal.sync_queue as q
+        left join easysync_internal.sync_changes as c
+            on c.sync_id = run_id and c.step = step_number and c.root_entity = q.entity and c.root_id = q.hub_id
+        where q.tenant_id = tenant and q.connection = connection_name and q.sync_id = run_id and q.status = 'claimed'
+        group by q.entity, q.hub_id),
+    gone as (
+        delete from easysync_internal.sync_queue as q using judged as j
+        where q.tenant_id = tenant and q.connection = connection_name and q.entity = j.entity and q.hub_id = j.hub_id
+          and j.in_step and q.generation = q.claimed_generation
+        returning q.entity, q.hub_id)
+    update easysync_internal.sync_queue as q
+    set status = case when j.in_step or q.generation <> q.claimed_generation then 'waiting'
+                      when j.blocked then 'blocked' else 'failed' end,
+        attempts = case when j.in_step then 0 else q.attempts + 1 end,
+        next_attempt_at = case when not j.in_step and q.generation = q.claimed_generation and j.again
+            then clock_timestamp() + least(interval '1 minute' * 5 ^ least(q.attempts, 4), interval '6 hours') end,
+        sync_id = null, claimed_generation = null, lease_until = null
+    from judged as j
+    where q.tenant_id = tenant and q.connection = connection_name and q.entity = j.entity and q.hub_id = j.hub_id
+      and not (j.in_step and q.generation = q.claimed_generation);
+end
+$$;
+
+-- The plan waits or could not go on: entries are as if nobody had looked.
+create function easysync_internal.push_release(run_id bigint, tenant text, connection_name text) returns void
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    update easysync_internal.sync_queue as q
+    set status = 'waiting', sync_id = null, claimed_generation = null, lease_until = null
+    where q.tenant_id = tenant and q.connection = connection_name and q.sync_id = run_id and q.status = 'claimed'
+$$;
+
+-- What a push keeps while it plans and sends. Called by the worker alone; each is one transaction.
+
+-- Changes of a plan, as the engine numbered them.
+create function easysync_internal.push_save(run_id bigint, step_number integer, tenant text, connection_name text, changes jsonb) returns void
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    insert into easysync_internal.sync_changes
+        (sync_id, change_id, step, tenant_id, connection, direction, entity, hub_id, root_entity, root_id, wave, payload, record_id,
+         label, target, action, destructive, reason, fields, depends_on, status, error_category, error_code, error_message, error_hint)
+    select run_id, c.change_id, step_number, tenant, connection_name, 'push', c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
+           c.payload, c.record_id, c.label, c.target, c.action, c.destructive, c.reason, coalesce(c.fields, '{}'),
+           array(select jsonb_array_elements_text(c.depends_on)::integer), c.status,
+           c.error ->> 'category', c.error ->> 'code', c.error ->> 'message', c.error ->> 'hint'
+    from jsonb_to_recordset(changes) as c (change_id integer, entity text, hub_id bigint, root_entity text, root_id bigint, wave smallint,
+        payload text, record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb,
+        depends_on jsonb, status text, error jsonb)
+$$;
+
+-- A failed record of a push. `waits_for`: failure that it waits for.
+create function easysync_internal.push_failed(run_id bigint, tenant text, connection_name text, entity_name text, id text, label_text text,
+                                              target text, error jsonb, waits_for bigint default null)
+    returns bigint
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    insert into easysync_internal.sync_failures as f
+        (tenant_id, connection, entity, direction, record_id, remote_type, label, error_category, error_code, error_message,
+         error_hint, retryable, sync_id, blocked_by, next_attempt_at)
+    values (tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
+            error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
+            case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end)
+    on conflict (tenant_id, connection, entity, direction, record_id) do update
+        set remote_type = excluded.remote_type, label = excluded.label, error_category = excluded.error_category,
+            error_code = excluded.error_code, error_message = excluded.error_message, error_hint = excluded.error_hint,
+            retryable = excluded.retryable, sync_id = excluded.sync_id, blocked_by = excluded.blocked_by,
+            attempts = f.attempts + 1, last_attempt_at = clock_timestamp(), discarded_at = case when f.error_code = excluded.error_code then f.discarded_at end,
+            next_attempt_at = case when excluded.retryable
+                then clock_timestamp() + least(interval '1 minute' * 5 ^ least(f.attempts, 4), interval '6 hours') end
+    returning f.failure_id
+$$;
+
+-- The plan is complete. Released: what can't be sent becomes failed records now, and what landed or
+-- is skipped has none any more.
+create function easysync_internal.push_close(run_id bigint, step_number integer, tenant text, connection_name text, hash text,
+                                             summary jsonb, released boolean, given integer, given_hash text, until timestamptz, looks_only boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update easysync_internal.sync_run_steps as s
+    set plan_hash = hash, plan_summary = summary, plan_released = released, confirmed = given, confirmed_hash = given_hash,
+        records_total = (summary ->> 'records')::bigint, phase = case when released then 'sending' else 'awaiting confirmation' end
+    where s.sync_id = run_id and s.step = step_number;
+    update easysync_internal.sync_runs as r set confirm_until = until where r.sync_id = run_id and until is not null;
+    if released and not looks_only then
+        perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.record_id, c.label, c.target,
+            jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint, 'retryable', false))
+        from easysync_internal.sync_changes as c
+        where c.sync_id = run_id and c.step = step_number and c.status = 'failed';
+        delete from easysync_internal.sync_failures as f using easysync_internal.sync_changes as c
+        where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = c.entity
+          and f.record_id = c.record_id and c.sync_id = run_id and c.step = step_number and c.status = 'skipped';
+    end if;
+end
+$$;
+
+-- Changes that wait for another one which failed: by its name.
+create function easysync_internal.push_block(run_id bigint, tenant text, connection_name text, blocked jsonb) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    one record;
+    obstacle bigint;
+    error jsonb;
+begin
+    for one in select * from jsonb_to_recordset(blocked) as b (change_id integer, entity text, record_id text, label text, target text,
+                                                               by_entity text, by_record_id text, by_label text, by_target text) loop
+        select f.failure_id into obstacle from easysync_internal.sync_failures as f
+        where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = one.by_entity
+          and f.record_id = one.by_record_id;
+        error := jsonb_build_object('category', 'conflict', 'code', 'waits_for_dependency', 'retryable', true,
+            'message', format('%s %s waits for %s %s', one.target, one.label, one.by_target, easysync_internal.masked_id(one.by_label)),
+            'hint', 'It goes on once that is sent; see blocked_by in easysync.sync_failures.');
+        perform easysync_internal.push_failed(run_id, tenant, connection_name, one.entity, one.record_id, one.label, one.target, error, obstacle);
+        update easysync_internal.sync_changes as c
+        set status = 'failed', finished_at = clock_timestamp(), error_category = error ->> 'category', error_code = error ->> 'code',
+            error_message = error ->> 'message', error_hint = error ->> 'hint'
+        where c.sync_id = run_id and c.change_id = one.change_id;
+    end loop;
+end
+$$;
+
+-- An intent, before its call. The same call again keeps its row.
+create function easysync_internal.push_intend(run_id bigint, tenant text, account_key text, connection_name text, request text,
+                                              hash text, items text, change_list integer[], numbers text)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into easysync_ledger.sync_requests as r
+        (tenant_id, account, request_id, connection, sync_id, change_ids, document_number, body, body_hash, status, attempts)
+    values (tenant, account_key, request, connection_name, run_id, change_list, numbers, items, hash, 'intended', 1)
+    on conflict (tenant_id, account, request_id) do update
+        set status = 'intended', attempts = r.attempts + 1, sync_id = excluded.sync_id, change_ids = excluded.change_ids,
+            body = excluded.body, intended_at = clock_timestamp(), finished_at = null;
+    update easysync_internal.sync_changes as c set status = 'sent'
+    where c.sync_id = run_id and c.change_id = any (change_list) and c.status in ('planned', 'unknown');
+    -- The intent must survive whatever happens after the call, however the server is set.
+    if current_setting('synchronous_commit') in ('off', 'local') then
+        set local synchronous_commit = 'on';
+    end if;
+end
+$$;
+
+-- What became of a call: links, changes, failed records and the request, together.
+create function easysync_internal.push_settle(run_id bigint, step_number integer, tenant text, account_key text, connection_name text,
+                                              request text, http integer, trace text, items jsonb, calls bigint, reads bigint)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    one record;
+    own_run bigint;
+begin
+    select r.sync_id into own_run from easysync_ledger.sync_requests as r
+    where r.tenant_id = tenant and r.account = account_key and r.request_id = request;
+    own_run := coalesce(own_run, run_id);
+    for one in select * from jsonb_to_recordset(items) as i (change_id integer, entity text, hub_id bigint, record_id text, label text,
+            target text, action text, status text, remote_id text, number text, version text, revision integer, agreed text, raw text,
+            error jsonb, conflict jsonb) loop
+        if one.remote_id is not null then
+            perform easysync_internal.push_link(tenant, account_key, one.entity, one.hub_id, one.target, one.remote_id, one.number,
+                                                one.version, one.revision, one.agreed, one.raw, one.action = 'delete');
+        end if;
+        update easysync_internal.sync_changes as c
+        set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), payload = case one.status when 'done' then null else c.payload end,
+            finished_at = case when one.status in ('done', 'failed') then clock_timestamp() end,
+            error_category = one.error ->> 'category', error_code = one.error ->> 'code',
+            error_message = one.error ->> 'message', error_hint = one.error ->> 'hint'
+        where c.sync_id = own_run and c.change_id = one.change_id;
+        if one.error is null and one.status = 'done' then
+            delete from easysync_internal.sync_failures as f
+            where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = one.entity
+              and f.record_id = one.record_id;
+        elsif one.error is not null then
+            perform easysync_internal.push_failed(own_run, tenant, connection_name, one.entity, one.record_id, one.label, one.target, one.error);
+        end if;
+        if one.conflict is not null then
+            insert into easysync_internal.sync_conflicts (tenant_id, sync_id, connection, entity, record_id, hub_id, label, fields, conflict_strategy)
+            select tenant, own_run, connection_name, one.entity, one.record_id, one.hub_id, easysync_internal.masked_id(one.label), one.conflict, 'manual'
+            where not exists (select from easysync_internal.sync_conflicts as k where k.tenant_id = tenant and k.connection = connection_name
+                              and k.entity = one.entity and k.record_id = one.record_id and k.status = 'open');
+        end if;
+    end loop;
+    update easysync_ledger.sync_requests as r
+    set status = case when exists (select from jsonb_array_elements(items) as i where i.value ->> 'status' = 'unknown') then 'unknown'
+                      when not exists (select from jsonb_array_elements(items) as i where i.value ->> 'status' = 'done') then 'failed'
+                      else 'done' end,
+        http_status = http, platform_trace = trace, finished_at = clock_timestamp(),
+        body = case when exists (select from jsonb_array_elements(items) as i where i.value ->> 'status' = 'unknown') then r.body end
+    where r.tenant_id = tenant and r.account = account_key and r.request_id = request;
+    perform easysync_internal.push_spent(run_id, step_number, tenant, connection_name, calls, reads);
+    if current_setting('synchronous_commit') in ('off', 'local') then
+        set local synchronous_commit = 'on';
+    end if;
+end
+$$;
+
+create function easysync_internal.push_link(tenant text, account_key text, entity_name text, hub bigint, kind text, remote text, number text,
+                                            version text, acknowledged integer, agreed_state text, raw_json text, gone boolean)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into easysync_ledger.links as l
+        (tenant_id, account, entity, remote_id, remote_type, remote_num, hub_id, hash, remote_number, remote_version, revision, agreed, raw, deleted_at)
+    values (tenant, account_key, entity_name, remote, kind, case when remote ~ '^[0-9]{1,18}$' then remote::bigint end, hub,
+            substring(sha256(convert_to(coalesce(agreed_state, ''), 'UTF8')) for 16), number, version, acknowledged, agreed_state, raw_json,
+            case when gone then now() end)
+    on conflict (tenant_id, account, entity, remote_id) do update
+        set remote_type = excluded.remote_type, hub_id = excluded.hub_id, hash = excluded.hash,
+            remote_number = coalesce(excluded.remote_number, l.remote_number), remote_version = excluded.remote_version,
+            revision = excluded.revision, agreed = excluded.agreed, raw = excluded.raw, agreed_at = now(), deleted_at = excluded.deleted_at;
+end
+$$;
+
+create function easysync_internal.push_spent(run_id bigint, step_number integer, tenant text, connection_name text, calls bigint, reads bigint)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if calls > 0 then
+        update easysync_internal.sync_run_steps as s set api_calls = s.api_calls + calls
+        where s.sync_id = run_id and s.step = step_number;
+    end if;
+    if reads > 0 then
+        update easysync_internal.connections as c
+        set reads_used = case when c.reads_month = date_trunc('month', now() at time zone 'UTC')::date then c.reads_used else 0 end + reads,
+            reads_month = date_trunc('month', now() at time zone 'UTC')::date
+        where c.tenant_id = tenant and c.name = connection_name;
+    end if;
+end
+$$;
+
+-- Counts of a step, from its changes.
+create function easysync_internal.push_counts(run_id bigint, step_number integer, looks_only boolean)
+    returns table (created bigint, updated bigint, deleted bigint, unchanged bigint, failed bigint)
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    with counted as (
+        select count(*) filter (where c.status = 'done' and c.action = 'create') as created,
+               count(*) filter (where c.status = 'done' and c.action = 'update') as updated,
+               count(*) filter (where c.status = 'done' and c.action in ('void', 'delete', 'inactivate')) as deleted,
+               count(*) filter (where c.status in ('failed', 'unknown')) as failed
+        from easysync_internal.sync_changes as c where c.sync_id = run_id and c.step = step_number)
+    update easysync_internal.sync_run_steps as s
+    set created = n.created, updated = n.updated, deleted = n.deleted, failed = case when looks_only then 0 else n.failed end,
+        unchanged = coalesce((s.plan_summary ->> 'unchanged')::bigint, 0), records_done = coalesce((s.plan_summary ->> 'records')::bigint, 0)
+    from counted as n
+    where s.sync_id = run_id and s.step = step_number
+    returning s.created, s.updated, s.deleted, s.unchanged, s.failed
+$$;
+
+-- dry_run: what a sync would change. Planned in the session that asks; nothing is written anywhere.
+
+-- Connections that an entity is pushed to; 22023 with the way out where there is none.
+create function easysync_internal.pushed_to(tenant text, entity_name text, connection_name text) returns text[]
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    targets text[];
+begin
+    select array_agg(s.connection order by s.connection) into targets
+    from easysync_internal.streams as s
+    join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
+    where s.tenant_id = tenant and s.entity = entity_name and s.direction in ('push', 'two_way') and c.status = 'connected'
+      and (connection_name is null or s.connection = connection_name);
+    if targets is null then
+        perform easysync_internal.raise_argument(
+            case when connection_name is null then format('%s are not pushed anywhere', entity_name)
+                 else format('%s are not pushed to "%s", or it is not connected', entity_name, connection_name) end,
+            'A preview shows pushes. See easysync.streams and easysync.connections.');
+    end if;
+    return targets;
+end
+$$;
+
+create function easysync.dry_run(entity text, mode text default 'incremental', connection text default null, ids text[] default null,
+                                 filters jsonb default null)
+    returns setof easysync.change
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    request record;
+    target text;
+    answer jsonb;
+begin
+    select * into request from easysync_internal.checked_request(tenant, dry_run.entity, dry_run.mode, dry_run.connection, dry_run.ids, dry_run.filters);
+    perform easysync_internal.check_fence();
+    foreach target in array easysync_internal.pushed_to(tenant, dry_run.entity, dry_run.connection) loop
+        answer := easysync_internal.preview(tenant, target, dry_run.entity, request.checked_mode, request.checked_ids, request.checked_filters);
+        perform easysync_internal.raise_answer(answer -> 'errors', target);
+        return query
+            select c.change_id, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive, c.reason,
+                   c.fields, array(select jsonb_array_elements_text(c.depends_on)::integer)
+            from jsonb_to_recordset(answer -> 'changes') as c (change_id integer, connection text, direction text, entity text,
+                record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb, depends_on jsonb);
+    end loop;
+end
+$$;
+comment on function easysync.dry_run(text, text, text, text[], jsonb) is 'What trigger would change, one row a change; writes nothing anywhere';
+
+-- Confirmation of plans that wait: a guard against accidents. A token lives five minutes, is spent once,
+-- and is bound to the exact plan and to whoever asked for it. Only its hash is kept.
+
+-- `esc_` and 16 letters and digits, about 82 bits.
+create function easysync_internal.new_token() returns text
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    select 'esc_' || string_agg(substr('abcdefghijklmnopqrstuvwxyz0123456789', 1 + get_byte(b.bytes, i) % 36, 1), '' order by i)
+    from (select sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) as bytes) as b, generate_series(0, 15) as i
+$$;
+
+-- The plan of a run as a whole: the hashes of its steps' plans.
+create function easysync_internal.run_plan_hash(run_id bigint) returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select string_agg(s.plan_hash, '+' order by s.step) from easysync_internal.sync_run_steps as s
+    where s.sync_id = run_id and s.plan_hash is not null and not s.plan_released
+$$;
+
+-- What waits: reasons, counts and confirmations, over all steps of a run.
+create function easysync_internal.waiting_plan(tenant text, run_id bigint)
+    returns table (reasons text[], changes integer, destructive integer, by_action jsonb, needed integer, given integer)
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    with plans as (
+        select s.plan_summary as summary, case when s.confirmed_hash = s.plan_hash then s.confirmed else 0 end as given
+        from easysync_internal.sync_run_steps as s
+        where s.sync_id = run_id and s.plan_hash is not null and not s.plan_released),
+    actions as (
+        select a.key, sum(a.value::bigint) as n from plans as p, jsonb_each_text(p.summary -> 'by_action') as a group by a.key),
+    totals as (
+        select coalesce((select sum(n) from actions), 0) as writes,
+               coalesce((select sum((p.summary ->> 'destructive')::bigint) from plans as p), 0) as destructive,
+               coalesce((select sum((p.summary ->> 'overwrites')::bigint) from plans as p), 0) as overwrites,
+               coalesce((select max((p.summary ->> 'writes')::bigint) from plans as p), 0) as largest)
+    select array_remove(array[case when t.writes > easysync_internal.setting(tenant, 'confirm_threshold')::bigint then 'bulk' end,
+                              case when exists (select from actions where key = 'delete' and n > 0) then 'delete' end,
+                              case when exists (select from actions where key = 'void' and n > 0) then 'void' end,
+                              case when t.overwrites > 0 then 'overwrites the source of truth' end], null),
+           t.writes::integer, t.destructive::integer, coalesce((select jsonb_object_agg(a.key, a.n) from actions as a), '{}'),
+           case when t.destructive > 0 and t.writes > easysync_internal.setting(tenant, 'confirm_threshold')::bigint then 2 else 1 end,
+           coalesce((select min(p.given) from plans as p), 0)
+    from totals as t
+$$;
+
+create function easysync.request_confirmation(sync_id bigint) returns setof easysync.confirmation
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    tenant text := easysync.current_tenant();
+    run easysync_internal.sync_runs;
+    plan record;
+    token text := easysync_internal.new_token();
+    until timestamptz := clock_timestamp() + interval '5 minutes';
+begin
+    select * into run from easysync_internal.sync_runs as r
+    where r.sync_id = request_confirmation.sync_id and r.tenant_id = tenant for update;
+    if not found then
+        perform easysync_internal.raise_unknown_sync(request_confirmation.sync_id);
+    elsif run.status <> 'awaiting_confirmation' or run.confirm_until < clock_timestamp() then
+        perform easysync_internal.raise_error('YS409', format('sync %s does not await confirmation: it is %s', run.sync_id,
+                case when run.status = 'awaiting_confirmation' then 'expired' else run.status end),
+            'category: conflict, code: not_awaiting', format('SELECT * FROM easysync.sync_status(%s);', run.sync_id));
+    end if;
+    select * into plan from easysync_internal.waiting_plan(tenant, run.sync_id);
+    -- A new token makes the one before it worthless.
+    delete from easysync_internal.confirmations as c where c.sync_id = run.sync_id;
+    insert into easysync_internal.confirmations (token_hash, tenant_id, sync_id, plan_hash, issued_to, expires_at)
+    values (sha256(convert_to(token, 'UTF8')), tenant, run.sync_id, easysync_internal.run_plan_hash(run.sync_id), session_user, until);
+    perform easysync_internal.audit(tenant, 'request_confirmation', run.entity, null, plan.by_action, run.sync_id);
+    return next row(true, plan.reasons, plan.changes, plan.destructive, plan.by_action, plan.needed, plan.given, run.sync_id,
+                    token, until)::easysync.confirmation;
+end
+$$;
+comment on function easysync.request_confirmation(bigint) is 'Summary of a sync that awaits confirmation, and a fresh token for it';
+
+-- The worker plans again before it sends, and goes ahead only if the plan is still the confirmed one;
+-- else the sync goes on awaiting confirmation.
+create function easysync.confirm(token text) returns bigint
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.confirmations;
+    run easysync_internal.sync_runs;
+    plan record;
+begin
+    -- Two sessions at once: the second waits here, and finds it spent.
+    select * into known from easysync_internal.confirmations as c
+    where c.token_hash = sha256(convert_to(confirm.token, 'UTF8')) for update;
+    if not found or known.tenant_id <> tenant or known.issued_to <> session_user or known.spent_at is not null
+       or known.expires_at < clock_timestamp() then
+        perform easysync_internal.raise_error('YS410', 'this confirmation token is spent, expired or unknown',
+            'category: conflict, code: confirmation_token', 'Ask for a new one with easysync.request_confirmation.');
+    end if;
+    select * into run from easysync_internal.sync_runs as r where r.sync_id = known.sync_id for update;
+    if not found or run.status <> 'awaiting_confirmation' or run.confirm_until < clock_timestamp()
+       or easysync_internal.run_plan_hash(known.sync_id) is distinct from known.plan_hash then
+        perform easysync_internal.raise_error('YS409', 'the plan has changed since the token was issued',
+            format('category: conflict, code: plan_moved; sync %s is %s', known.sync_id, coalesce(run.status, 'gone')),
+            format('Look again with easysync.request_confirmation(%s).', known.sync_id));
+    end if;
+    update easysync_internal.confirmations as c set spent_at = clock_timestamp() where c.token_hash = known.token_hash;
+    update easysync_internal.sync_run_steps as s
+    set confirmed = case when s.confirmed_hash = s.plan_hash then s.confirmed else 0 end + 1, confirmed_hash = s.plan_hash
+    where s.sync_id = run.sync_id and s.plan_hash is not null and not s.plan_released;
+    select * into plan from easysync_internal.waiting_plan(tenant, run.sync_id);
+    perform easysync_internal.audit(tenant, 'confirm', run.entity, null,
+        jsonb_build_object('by_action', plan.by_action, 'plan', known.plan_hash, 'given', plan.given), run.sync_id);
+    if plan.given < plan.needed then
+        raise notice 'sync % awaits a second confirmation: SELECT * FROM easysync.request_confirmation(%);', run.sync_id, run.sync_id;
+        return run.sync_id;
+    end if;
+    update easysync_internal.sync_runs as r set status = 'queued', worker_epoch = null where r.sync_id = run.sync_id;
+    perform easysync_internal.wake();
+    return run.sync_id;
+end
+$$;
+comment on function easysync.confirm(text) is 'Spend a token: the sync goes ahead if its plan is still the same; returns its sync_id';
+
+-- Runs that nobody confirmed in time; tokens whose time is over. Called by the worker's housekeeping.
+create function easysync_internal.expire_confirmations() returns integer
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    gone bigint[];
+begin
+    delete from easysync_internal.confirmations as c where c.expires_at < clock_timestamp() - interval '1 day';
+    with expired as (
+        update easysync_internal.sync_runs as r set status = 'expired', finished_at = clock_timestamp()
+        where r.status = 'awaiting_confirmation' and r.confirm_until < clock_timestamp() returning r.sync_id)
+    select array_agg(sync_id) into gone from expired;
+    update easysync_internal.sync_run_steps as s set status = 'expired', phase = null, finished_at = clock_timestamp()
+    where s.sync_id = any (gone) and s.status = 'awaiting_confirmation';
+    return coalesce(cardinality(gone), 0);
+end
+$$;
+
+-- Granting access: the page to open, and the address that one lands on.
+--
+-- The library signs and reads states, and exchanges codes; that a state is spent only once is seen here.
+
+create function easysync.oauth_authorize_url(connection text, redirect_uri text) returns text
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, oauth_authorize_url.connection);
+    answer jsonb;
+begin
+    if known.connector <> 'quickbooks' then
+        perform easysync_internal.raise_argument(format('"%s" needs no OAuth: %s has keys of its own', known.name, known.connector),
+            'Give them with easysync.set_credentials.');
+    end if;
+    if redirect_uri is null or redirect_uri !~ '^https?://[^[:space:]]+$' then
+        perform easysync_internal.raise_argument('redirect_uri is no address', 'The same address as in the app''s settings at developer.intuit.com.');
+    end if;
+    answer := easysync_internal.authorize_url(tenant, known.name, redirect_uri);
+    perform easysync_internal.raise_answer(answer -> 'errors', known.name);
+    perform easysync_internal.audit(tenant, 'oauth_authorize_url', known.name, null, null);
+    return answer ->> 'url';
+end
+$$;
+comment on function easysync.oauth_authorize_url(text, text) is 'The page on which an owner of the account grants access';
+
+create function easysync.oauth_complete(callback_url text) returns text
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    state jsonb;
+    answer jsonb;
+    known easysync_internal.connections;
+begin
+    perform easysync_internal.check_fence();
+    state := easysync_internal.callback_state(oauth_complete.callback_url);
+    perform easysync_internal.raise_answer(state -> 'errors', '');
+    if state ->> 'tenant' <> tenant then
+        perform easysync_internal.raise_error('YS401', 'this answer belongs to another tenant', 'category: authentication, code: oauth_state',
+            'Begin again: easysync.oauth_authorize_url.');
+    end if;
+    known := easysync_internal.known_connection(tenant, state ->> 'connection');
+    begin
+        insert into easysync_internal.oauth_states (nonce, spent_at) values (state ->> 'nonce', clock_timestamp());
+    exception when unique_violation then
+        perform easysync_internal.raise_error('YS401', 'this answer was used before', 'category: authentication, code: oauth_state',
+            'Begin again: easysync.oauth_authorize_url.');
+    end;
+    delete from easysync_internal.oauth_states as o where o.spent_at < clock_timestamp() - interval '1 hour';
+    answer := easysync_internal.exchange_code(oauth_complete.callback_url);
+    perform easysync_internal.raise_answer(answer -> 'errors', known.name);
+    if known.account is not null and known.account <> answer ->> 'realm' then
+        perform easysync_internal.raise_error('YS409', format('"%s" belongs to another company than before', known.name),
+            'category: conflict, code: other_account', 'Connect the other company under a name of its own.');
+    end if;
+    perform easysync_internal.check_account_is_free(tenant, known.name, answer ->> 'realm');
+    update easysync_internal.connections as c
+    set account = answer ->> 'realm', sealed = decode(answer ->> 'sealed', 'base64'), key_id = answer ->> 'key_id', sealed_at = now(),
+        token_expires_at = (answer ->> 'expires_at')::timestamptz, changed_at = now()
+    where c.tenant_id = tenant and c.name = known.name;
+    answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, null, true);
+    perform easysync_internal.apply_answer(tenant, known.name, answer, true, enable => known.status <> 'disabled');
+    perform easysync_internal.audit(tenant, 'oauth_complete', known.name, null, to_jsonb(answer ->> 'account_key'));
+    return known.name;
+end
+$$;
+comment on function easysync.oauth_complete(text) is 'Finish OAuth with the whole address that the browser was sent back to';
+
+-- Who may do what. Nothing for PUBLIC; tables are granted to the worker alone.
+
+revoke all on all routines in schema easysync, easysync_internal from public;
+revoke all on all tables in schema easysync, easysync_internal from public;
+
+-- Views.
+grant select on easysync.connections, easysync.streams, easysync.sync_runs, easysync.sync_run_steps, easysync.sync_progress,
+    easysync.sync_logs, easysync.sync_failures, easysync.sync_queue, easysync.links, easysync.connection_health,
+    easysync.settings, easysync.vocabulary to easysync_viewer;
+grant select on easysync.sync_changes, easysync.sync_requests, easysync.sync_conflicts to easysync_operator;
+grant select on easysync.audit_log to easysync_admin;
+
+-- Functions that these views call: their execution is checked against the reader. Whatever a reader
+-- passes to them, they tell of his own tenants only.
+grant execute on function easysync_internal.visible_tenants(), easysync_internal.masked_id(text),
+    easysync_internal.worker_pid(), easysync_internal.count_links(text, text, text),
+    easysync_internal.read_links(text[]), easysync_internal.setting_definitions(), easysync_internal.words(),
+    easysync_internal.connection_problems(text, text) to easysync_viewer;
+
+-- easysync_viewer: look.
+grant execute on function easysync.sync_status(bigint), easysync.health(), easysync.current_tenant(),
+    easysync.allowed_tenants() to easysync_viewer;
+
+-- easysync_operator: run the daily business.
+grant execute on function easysync.test_connection(text), easysync.enable(text), easysync.disable(text, text),
+    easysync.trigger(text, text, text, text[], jsonb, text, boolean), easysync.cancel(bigint, text),
+    easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
+    easysync.fence(text), easysync.dry_run(text, text, text, text[], jsonb), easysync.request_confirmation(bigint),
+    easysync.confirm(text) to easysync_operator;
+grant execute on function easysync_internal.read_requests(text[]) to easysync_operator;
+grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
+-- What run() calls as the operator himself.
+grant usage on schema easysync_internal to easysync_operator;
+grant execute on function easysync_internal.check_worker(), easysync_internal.run_lines(bigint),
+    easysync_internal.raise_outcome(bigint) to easysync_operator;
+
+-- easysync_admin: credentials, streams, settings, tenants.
+grant execute on function easysync.connect(text, text, jsonb, jsonb, boolean), easysync.alter_connection(text, jsonb, boolean),
+    easysync.set_credentials(text, jsonb, boolean), easysync.disconnect(text, boolean), easysync.rotate_encryption_key(text),
+    easysync.set_stream(text, text, text, text, text, jsonb, text, text), easysync.create_hub(text), easysync.unfence(text),
+    easysync.set_setting(text, text), easysync.reset_setting(text), easysync.add_tenant_member(name, text),
+    easysync.remove_tenant_member(name, text), easysync.enable_row_security(),
+    easysync.oauth_authorize_url(text, text), easysync.oauth_complete(text) to easysync_admin;
+
+-- easysync_worker: our tables, and the helpers. Never an update or delete of the audit log.
+grant select, insert, update, delete on easysync_internal.connections, easysync_internal.streams, easysync_internal.sync_state,
+    easysync_internal.sync_runs, easysync_internal.sync_run_steps, easysync_internal.hub_changes, easysync_internal.sync_queue,
+    easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts,
+    easysync_internal.confirmations to easysync_worker;
+grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
+grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members to easysync_worker;
+grant execute on all functions in schema easysync_internal to easysync_worker;
+
+-- Last: the launcher looks for this database when CREATE EXTENSION commits.
+select easysync_internal.rescan();
 
 -- The worker, which paused for this, looks again.
 select easysync_internal.wake();

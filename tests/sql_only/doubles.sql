@@ -51,3 +51,12 @@ begin
 end $$;
 create function easysync_internal.key_file_status() returns jsonb language sql stable
     as $$ select jsonb_build_object('exists', true, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
+create function easysync_internal.preview(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
+    language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
+create function easysync_internal.authorize_url(tenant text, connection text, redirect_uri text) returns jsonb
+    language sql volatile as $$ select jsonb_build_object('url', 'https://appcenter.example/connect?state=double') $$;
+create function easysync_internal.callback_state(callback_url text) returns jsonb
+    language sql volatile as $$ select jsonb_build_object('tenant', 'default', 'connection', 'books', 'nonce', callback_url) $$;
+create function easysync_internal.exchange_code(callback_url text) returns jsonb
+    language sql volatile as $$ select jsonb_build_object('realm', '9341450000000001', 'key_id', 'k1', 'sealed', encode('sealed'::bytea, 'base64'),
+        'expires_at', '2031-01-01T00:00:00Z') $$;

@@ -6,6 +6,7 @@
 //! them); after that `cargo test -p easysync-tests` works by itself.
 
 pub mod bed;
+pub mod books;
 pub mod cluster;
 pub mod compare;
 pub mod environment;

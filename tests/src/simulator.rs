@@ -22,6 +22,9 @@ pub struct State {
     /// The certificate authority to trust, PEM.
     pub ca_file: PathBuf,
     pub woocommerce: ShopState,
+    /// The simulated books, as their state file has them.
+    #[serde(default)]
+    pub quickbooks: Value,
 }
 
 /// The simulated shop's addresses and keys.

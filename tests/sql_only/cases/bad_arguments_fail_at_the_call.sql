@@ -2,7 +2,7 @@
 select expect.fails($$select easysync.trigger('orders')$$, '22023', 'no connection carries orders', 'Connect one%');
 select expect.fails($$select easysync.connect('Shop','woocommerce')$$, '22023', 'invalid connection name "Shop"');
 select expect.fails($$select easysync.connect(null,'woocommerce')$$, '22023', 'invalid connection name NULL');
-select expect.fails($$select easysync.connect('shop','shopify')$$, '22023', 'unknown connector "shopify"', 'Connectors: woocommerce.');
+select expect.fails($$select easysync.connect('shop','shopify')$$, '22023', 'unknown connector "shopify"', 'Connectors: woocommerce, quickbooks.');
 select expect.fails($$select easysync.connect('shop','woocommerce','[1]')$$, '22023', 'settings must be a JSON object, not array');
 select expect.fails($$select easysync.connect('shop','woocommerce','{"url":"https://s.example"}','"x"')$$, '22023', 'credentials must be a JSON object, not string');
 select expect.fails($$select easysync.connect('shop','woocommerce','{"url":"http://s.example"}','{}')$$, '22023', '%https%');
@@ -44,7 +44,7 @@ select expect.fails($$select easysync.trigger('orders',filters=>'{"created_since
 select expect.fails($$select easysync.trigger('orders',filters=>'{"currency":"usd"}')$$, '22023', '"usd" is no currency');
 select expect.fails($$select easysync.trigger('products',filters=>'{"type":"bundle"}')$$, '22023', 'unknown product type "bundle"', 'Types: simple, variable, grouped, external.');
 select expect.fails($$select easysync.trigger('orders',idempotency_key=>'')$$, '22023', 'invalid idempotency key');
-select expect.fails($$select easysync.trigger('orders',dry_run=>true)$$, '0A000', 'dry runs are not%');
+select expect.fails($$select easysync.trigger('orders',dry_run=>true)$$, '22023', 'orders are not pushed anywhere', 'A preview shows pushes%');
 select expect.fails($$select easysync.sync_status(99)$$, 'YS404', 'unknown sync 99');
 select expect.fails($$select easysync.cancel(99)$$, 'YS404', 'unknown sync 99');
 select expect.same('nothing was queued', (select count(*) from easysync.sync_runs), 0::bigint);

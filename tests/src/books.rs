@@ -1,0 +1,155 @@
+//! The simulated books of a bed: connected as `books`, with the matching settings of a preset.
+
+use crate::bed::{Bed, credential_file};
+use crate::run::Run;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// One simulated company.
+#[derive(Debug, Clone)]
+pub struct Books {
+    pub realm: String,
+    client_id: String,
+    client_secret: String,
+    redirect_uri: String,
+}
+
+impl Books {
+    /// Connects a company by its preset, the way a person does: keys, page, callback.
+    pub fn connect(bed: &mut Bed, preset: &str) -> Result<Books> {
+        let state = bed.simulator.state.quickbooks.clone();
+        let companies = state["companies"].as_array().context("companies")?;
+        let company = companies.iter().find(|c| c["preset"] == preset);
+        let company = company.with_context(|| format!("no company {preset} in {state}"))?;
+        let text = |name: &str| -> Result<String> {
+            Ok(company[name].as_str().with_context(|| name.to_owned())?.to_owned())
+        };
+        let books = Books {
+            realm: text("realm_id")?,
+            client_id: text("client_id")?,
+            client_secret: text("client_secret")?,
+            redirect_uri: text("redirect_uri")?,
+        };
+        let keys = json!({"client_id": books.client_id, "client_secret": books.client_secret});
+        credential_file(&bed.cluster, "books.json", &keys)?;
+        let mut settings = preset_settings(bed, preset)?;
+        settings["api_url"] = state["api"].clone();
+        settings["oauth_url"] = state["oauth"].clone();
+        bed.db
+            .execute(
+                "select easysync.connect('books', 'quickbooks', settings => $1, credentials => $2)",
+                &[&settings, &json!({"file": "books.json"})],
+            )
+            .context("easysync.connect books")?;
+        books.grant(bed)?;
+        Ok(books)
+    }
+
+    /// Grants access on the page, and hands over the address that the browser lands on.
+    pub fn grant(&self, bed: &mut Bed) -> Result<()> {
+        let url: String = bed
+            .db
+            .query_one(
+                "select easysync.oauth_authorize_url('books', $1)",
+                &[&self.redirect_uri],
+            )
+            .context("oauth_authorize_url")?
+            .get(0);
+        let state = query(&url, "state").with_context(|| format!("no state in {url}"))?;
+        let body = json!({"realm_id": self.realm, "redirect_uri": self.redirect_uri,
+                          "state": state, "client_id": self.client_id});
+        let answer = bed.simulator.post("/quickbooks/authorize", &body)?;
+        let callback = ["callback", "callback_url", "url", "redirect", "location"]
+            .iter()
+            .find_map(|name| answer[*name].as_str())
+            .with_context(|| format!("no callback in {answer}"))?
+            .to_owned();
+        bed.db
+            .execute("select easysync.oauth_complete($1)", &[&callback])
+            .context("oauth_complete")?;
+        breathe();
+        Ok(())
+    }
+
+    /// What the control API says of the company.
+    pub fn get(&self, bed: &Bed, path: &str) -> Result<Value> {
+        bed.simulator.get(&format!("/quickbooks/companies/{}/{path}", self.realm))
+    }
+
+    /// Documents of a type: count and sum over all currencies.
+    pub fn count(&self, bed: &Bed, kind: &str) -> Result<usize> {
+        let records = self.get(bed, &format!("records/{kind}"))?;
+        let list = records.as_array().or_else(|| records["records"].as_array());
+        Ok(list.with_context(|| format!("{records}"))?.len())
+    }
+
+    /// Calls to the API since they were last forgotten.
+    pub fn calls(&self, bed: &Bed) -> Result<u64> {
+        let calls = self.get(bed, "calls")?;
+        calls["calls"].as_u64().with_context(|| format!("{calls}"))
+    }
+
+    /// Pushes to the end; a plan that waits is confirmed.
+    pub fn push(&self, bed: &mut Bed, mode: &str) -> Result<Run> {
+        let id: i64 = bed
+            .db
+            .query_one(
+                "select easysync.trigger('orders', $1, connection => 'books')",
+                &[&mode],
+            )
+            .context("easysync.trigger")?
+            .get(0);
+        self.wait(bed, id)
+    }
+
+    /// Waits for the end of a sync, and confirms what it asks for.
+    pub fn wait(&self, bed: &mut Bed, id: i64) -> Result<Run> {
+        let began = Instant::now();
+        loop {
+            let run = Run::read(&mut bed.db, id)?;
+            if run.has_ended() {
+                return Ok(run);
+            }
+            if run.status == "awaiting_confirmation" {
+                self.confirm(bed, id)?;
+            }
+            if began.elapsed() > Duration::from_secs(180) {
+                bail!("sync {id} doesn't end: {run:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn confirm(&self, bed: &mut Bed, id: i64) -> Result<()> {
+        let token: String = bed
+            .db
+            .query_one("select token from easysync.request_confirmation($1)", &[&id])
+            .context("request_confirmation")?
+            .get(0);
+        bed.db.execute("select easysync.confirm($1)", &[&token]).context("confirm")?;
+        Ok(())
+    }
+}
+
+/// Sessions and worker keep their rates apart from each other: ten calls a second each, and the
+/// simulator answers in no time. Let the second pass in which another process called.
+pub fn breathe() {
+    std::thread::sleep(Duration::from_millis(1500));
+}
+
+/// The settings that ship with a preset.
+fn preset_settings(bed: &Bed, preset: &str) -> Result<Value> {
+    let root = &bed.cluster.environment().root;
+    let path = root.join(format!("simulator/fixtures/quickbooks/presets/{preset}.settings.json"));
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// A parameter of an address, as it stands there; states need no decoding.
+fn query(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
