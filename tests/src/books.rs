@@ -50,10 +50,7 @@ impl Books {
     pub fn grant(&self, bed: &mut Bed) -> Result<()> {
         let url: String = bed
             .db
-            .query_one(
-                "select easysync.oauth_authorize_url('books', $1)",
-                &[&self.redirect_uri],
-            )
+            .query_one("select easysync.oauth_authorize_url('books', $1)", &[&self.redirect_uri])
             .context("oauth_authorize_url")?
             .get(0);
         let state = query(&url, "state").with_context(|| format!("no state in {url}"))?;
@@ -94,10 +91,7 @@ impl Books {
     pub fn push(&self, bed: &mut Bed, mode: &str) -> Result<Run> {
         let id: i64 = bed
             .db
-            .query_one(
-                "select easysync.trigger('orders', $1, connection => 'books')",
-                &[&mode],
-            )
+            .query_one("select easysync.trigger('orders', $1, connection => 'books')", &[&mode])
             .context("easysync.trigger")?
             .get(0);
         self.wait(bed, id)
@@ -142,8 +136,7 @@ pub fn breathe() {
 fn preset_settings(bed: &Bed, preset: &str) -> Result<Value> {
     let root = &bed.cluster.environment().root;
     let path = root.join(format!("simulator/fixtures/quickbooks/presets/{preset}.settings.json"));
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -99,7 +99,11 @@ fn the_recorded_shop_arrives_to_the_cent_once_a_person_has_confirmed() -> Result
         let before = books.calls(bed)?;
         let run = books.push(bed, "full")?;
         ensure!(run.written() == 0, "{run:?}");
-        ensure!(books.calls(bed)? == before, "the second push made calls: {}", books.calls(bed)? - before);
+        ensure!(
+            books.calls(bed)? == before,
+            "the second push made calls: {}",
+            books.calls(bed)? - before
+        );
         Ok(())
     })
 }

@@ -28,9 +28,12 @@ impl Vault {
     }
 }
 
-/// The lock keeps two writers of one connection's tokens apart.
-const SEALED: &str = "select key_id, sealed from easysync_internal.connections
-  where tenant_id = $1 and name = $2 and sealed is not null for update";
+/// The lock keeps two writers of one connection's tokens apart. (A statement that begins with
+/// `select` is run as a read, which may lock nothing.)
+const SEALED: &str = "with locked as (
+        select key_id, sealed from easysync_internal.connections
+         where tenant_id = $1 and name = $2 and sealed is not null for update)
+ select key_id, sealed from locked";
 
 const STORE: &str = "update easysync_internal.connections
     set key_id = $3, sealed = $4, sealed_at = pg_catalog.clock_timestamp(),
