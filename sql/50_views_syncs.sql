@@ -123,7 +123,7 @@ select easysync_internal.worker_pid() as pid,
            as estimated_end_at,
        case when s.wait_until > clock_timestamp() then s.wait_until end as wait_until,
        s.tenant_id
-from (select x.*,
+from (select x.sync_id, x.entity, x.connection, x.direction, x.phase, x.records_total, x.records_done, x.started_at, x.wait_until, x.tenant_id,
              (case when x.sampled_at < clock_timestamp() - interval '5 s'
                    then (x.records_done - x.sampled_done) / extract(epoch from clock_timestamp() - x.sampled_at)
                    else x.records_done / nullif(extract(epoch from clock_timestamp() - x.started_at), 0) end)::numeric as rate

@@ -1445,6 +1445,32 @@ comment on function easysync.oauth_complete(text) is 'Finish OAuth with the whol
 revoke all on all routines in schema easysync, easysync_internal from public;
 revoke all on all tables in schema easysync, easysync_internal from public;
 
+-- Named columns: a star goes stale when its table gets one more.
+create or replace view easysync.sync_progress with (security_barrier) as
+select easysync_internal.worker_pid() as pid,
+       s.sync_id,
+       s.entity,
+       s.connection,
+       s.direction,
+       s.phase,
+       s.records_total,
+       s.records_done,
+       round(100.0 * least(s.records_done, s.records_total) / nullif(s.records_total, 0), 1) as percent,
+       round(s.rate, 1) as records_per_second,
+       s.started_at,
+       clock_timestamp() + make_interval(secs => (greatest(s.records_total - s.records_done, 0) / nullif(s.rate, 0))::double precision)
+           as estimated_end_at,
+       case when s.wait_until > clock_timestamp() then s.wait_until end as wait_until,
+       s.tenant_id
+from (select x.sync_id, x.entity, x.connection, x.direction, x.phase, x.records_total, x.records_done, x.started_at, x.wait_until, x.tenant_id,
+             (case when x.sampled_at < clock_timestamp() - interval '5 s'
+                   then (x.records_done - x.sampled_done) / extract(epoch from clock_timestamp() - x.sampled_at)
+                   else x.records_done / nullif(extract(epoch from clock_timestamp() - x.started_at), 0) end)::numeric as rate
+      from easysync_internal.sync_run_steps as x
+      join easysync_internal.sync_runs as r on r.sync_id = x.sync_id
+      where x.status = 'running' and r.status = 'running') as s
+where s.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+
 -- Views.
 grant select on easysync.connections, easysync.streams, easysync.sync_runs, easysync.sync_run_steps, easysync.sync_progress,
     easysync.sync_logs, easysync.sync_failures, easysync.sync_queue, easysync.links, easysync.connection_health,

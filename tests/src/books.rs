@@ -3,7 +3,9 @@
 use crate::bed::{Bed, credential_file};
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// One simulated company.
@@ -74,11 +76,32 @@ impl Books {
         bed.simulator.get(&format!("/quickbooks/companies/{}/{path}", self.realm))
     }
 
-    /// Documents of a type: count and sum over all currencies.
+    /// Sales and reversing documents by type and currency (`SalesReceipt USD`): count and sum.
+    pub fn documents(&self, bed: &Bed) -> Result<BTreeMap<String, (u64, Decimal)>> {
+        let all = self.get(bed, "documents")?;
+        let mut found = BTreeMap::new();
+        for kind in ["SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo"] {
+            for (currency, totals) in all[kind].as_object().into_iter().flatten() {
+                let read = || Some((totals["count"].as_u64()?, amount(&totals["total"])?));
+                let row = read().with_context(|| format!("{kind} {currency}: {totals}"))?;
+                found.insert(format!("{kind} {currency}"), row);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Records of a type.
     pub fn count(&self, bed: &Bed, kind: &str) -> Result<usize> {
         let records = self.get(bed, &format!("records/{kind}"))?;
         let list = records.as_array().or_else(|| records["records"].as_array());
         Ok(list.with_context(|| format!("{records}"))?.len())
+    }
+
+    /// Writes that reached the company since they were last forgotten, those of batches included.
+    pub fn writes(&self, bed: &Bed) -> Result<u64> {
+        let calls = self.get(bed, "calls")?;
+        let count = |name: &str| calls[name].as_u64().with_context(|| format!("{calls}"));
+        Ok(count("writes")? + count("batch_items")?)
     }
 
     /// Calls to the API since they were last forgotten.
@@ -130,6 +153,14 @@ impl Books {
 /// simulator answers in no time. Let the second pass in which another process called.
 pub fn breathe() {
     std::thread::sleep(Duration::from_millis(1500));
+}
+
+/// An amount of the simulator's JSON.
+fn amount(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.to_string().parse().ok(),
+    }
 }
 
 /// The settings that ship with a preset.

@@ -5,6 +5,7 @@
 pub enum Kind {
     Customer,
     Vendor,
+    Employee,
     Item,
     Account,
     Invoice,
@@ -35,6 +36,7 @@ impl Kind {
     pub const ALL: &'static [Kind] = &[
         Customer,
         Vendor,
+        Employee,
         Item,
         Account,
         Invoice,
@@ -63,6 +65,7 @@ impl Kind {
         match self {
             Customer => "Customer",
             Vendor => "Vendor",
+            Employee => "Employee",
             Item => "Item",
             Account => "Account",
             Invoice => "Invoice",
@@ -107,9 +110,9 @@ impl Kind {
         !self.is_transaction() && !matches!(self, TaxAgency | CompanyInfo | Preferences)
     }
 
-    /// Shares its names with the others of this sort: customers and vendors.
+    /// Shares its names with the others of this sort: customers, vendors and employees.
     pub fn is_name(self) -> bool {
-        matches!(self, Customer | Vendor)
+        matches!(self, Customer | Vendor | Employee)
     }
 
     /// Whether change data capture covers it.

@@ -83,6 +83,7 @@ fn names_are_shared_by_customers_and_vendors_whatever_their_case() {
     let again = |entity: &str, name: &str| bed.post(entity, json!({ "DisplayName": name })).code();
     assert_eq!(again("customer", "maya okafor"), "6240");
     assert_eq!(again("vendor", " Maya OKAFOR "), "6240");
+    assert_eq!(again("employee", "Maya Okafor"), "6240");
     assert_eq!(again("customer", "Maya:Okafor"), "2040");
     assert_eq!(again("customer", "Maya\tOkafor"), "2040");
     assert_eq!(again("customer", ""), "6080");

@@ -92,7 +92,6 @@ impl TokenVault for Vault {
     async fn store(&self, old: &RefreshToken, new: &TokenSet) -> Result<bool> {
         let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
         let (old, new) = (old.clone(), new.clone());
-        let stored = self.store.job(move || put(&tenant, &connection, &old, &new)).await;
-        stored
+        self.store.job(move || put(&tenant, &connection, &old, &new)).await
     }
 }

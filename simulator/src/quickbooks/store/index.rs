@@ -39,9 +39,9 @@ pub const NUMBERS: &str = "number";
 
 /// The scope in which a record's own name must be unique.
 pub fn scope(kind: Kind, data: &Map<String, Value>) -> String {
-    match kind {
-        Kind::Customer | Kind::Vendor => "name".to_owned(),
-        _ => format!("{}:{}", kind.name(), reference(data, "ParentRef").unwrap_or_default()),
+    match kind.is_name() {
+        true => "name".to_owned(),
+        false => format!("{}:{}", kind.name(), reference(data, "ParentRef").unwrap_or_default()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Customers and vendors: names that nobody else may bear, one currency for life.
+//! Customers, vendors and employees: names that nobody else may bear, one currency for life.
 
 use super::{Draft, currency};
 use crate::quickbooks::company::Company;
@@ -21,6 +21,11 @@ pub(super) fn derive(company: &Company, draft: &mut Draft) -> Checked<()> {
     });
     let print = print.unwrap_or_else(|| name.chars().take(110).collect());
     draft.data.insert("PrintOnCheckName".into(), json!(print));
+    if draft.kind == Kind::Employee {
+        // Nobody buys from or sells to them: no balance, no currency.
+        draft.data.entry("BillableTime").or_insert(json!(false));
+        return Ok(());
+    }
     currency::of_party(company, draft)?;
     references(company, draft)?;
     let opening = draft.data.get("Balance").cloned().unwrap_or_else(|| json!(0));
@@ -52,7 +57,7 @@ fn name(draft: &Draft) -> Checked<String> {
     Ok(plain_name(&name).to_owned())
 }
 
-/// Names are unique over customers and vendors, whatever their case, inactive ones included.
+/// Names are unique over customers, vendors and employees, whatever their case, inactive ones included.
 fn check_free(company: &Company, draft: &Draft, name: &str) -> Checked<()> {
     let taken = company.store.index.bearers("name", name).any(|key| Some(key) != draft.key);
     if taken { Err(fault::duplicate_name()) } else { Ok(()) }

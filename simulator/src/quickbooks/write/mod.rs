@@ -151,7 +151,7 @@ fn existing(
 /// Validates the draft and fills in what the server computes.
 fn derive(company: &Company, draft: &mut Draft) -> Checked<()> {
     match draft.kind {
-        Kind::Customer | Kind::Vendor => customer::derive(company, draft),
+        Kind::Customer | Kind::Vendor | Kind::Employee => customer::derive(company, draft),
         Kind::Item => item::derive(company, draft),
         Kind::Account => account::derive(company, draft),
         Kind::Invoice | Kind::SalesReceipt | Kind::CreditMemo | Kind::RefundReceipt => {
