@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Sync a recorded shop into Postgres, change three orders, sync again; checks every figure
+demo: ## Sync a recorded shop into Postgres and into five companies' books, twice; checks every figure
 	@scripts/run.sh demo
 
 test: ## Format, lints, unit tests, SQL tests and end-to-end tests; everything CI runs

@@ -1,16 +1,24 @@
-//! The simulated books of a bed: connected as `books`, with the matching settings of a preset.
+//! Simulated books of a bed: a company of a preset, connected with the settings that ship with it.
 
-use crate::bed::{Bed, credential_file};
+mod recorded;
+mod table;
+
+pub use recorded::{COMPANIES, Company, Recorded, recorded};
+pub use table::{Row, Table, Tallies, Tally, total};
+
+use crate::bed::{Bed, Setup, credential_file, with_bed};
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// One simulated company.
 #[derive(Debug, Clone)]
 pub struct Books {
+    /// Name of the connection.
+    pub name: String,
     pub realm: String,
     client_id: String,
     client_secret: String,
@@ -18,8 +26,18 @@ pub struct Books {
 }
 
 impl Books {
-    /// Connects a company by its preset, the way a person does: keys, page, callback.
+    /// Connects a company as `books`.
     pub fn connect(bed: &mut Bed, preset: &str) -> Result<Books> {
+        Books::connect_as(bed, "books", preset)
+    }
+
+    /// Connects a company by its preset, the way a person does: keys, page, callback.
+    pub fn connect_as(bed: &mut Bed, name: &str, preset: &str) -> Result<Books> {
+        Books::connect_with(bed, name, preset, &json!({}))
+    }
+
+    /// The same with settings in place of the preset's; null takes one away.
+    pub fn connect_with(bed: &mut Bed, name: &str, preset: &str, changes: &Value) -> Result<Books> {
         let state = bed.simulator.state.quickbooks.clone();
         let companies = state["companies"].as_array().context("companies")?;
         let company = companies.iter().find(|c| c["preset"] == preset);
@@ -28,20 +46,28 @@ impl Books {
             Ok(company[name].as_str().with_context(|| name.to_owned())?.to_owned())
         };
         let books = Books {
+            name: name.to_owned(),
             realm: text("realm_id")?,
             client_id: text("client_id")?,
             client_secret: text("client_secret")?,
             redirect_uri: text("redirect_uri")?,
         };
         let keys = json!({"client_id": books.client_id, "client_secret": books.client_secret});
-        credential_file(&bed.cluster, "books.json", &keys)?;
+        let file = format!("{name}.json");
+        credential_file(&bed.cluster, &file, &keys)?;
         let mut settings = preset_settings(bed, preset)?;
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            settings[key] = value.clone();
+        }
+        if let Some(members) = settings.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
         settings["api_url"] = state["api"].clone();
         settings["oauth_url"] = state["oauth"].clone();
         bed.db
             .execute(
-                "select easysync.connect('books', 'quickbooks', settings => $1, credentials => $2)",
-                &[&settings, &json!({"file": "books.json"})],
+                "select easysync.connect($1, 'quickbooks', settings => $2, credentials => $3)",
+                &[&name, &settings, &json!({"file": file})],
             )
             .context("easysync.connect books")?;
         books.grant(bed)?;
@@ -52,7 +78,10 @@ impl Books {
     pub fn grant(&self, bed: &mut Bed) -> Result<()> {
         let url: String = bed
             .db
-            .query_one("select easysync.oauth_authorize_url('books', $1)", &[&self.redirect_uri])
+            .query_one(
+                "select easysync.oauth_authorize_url($1, $2)",
+                &[&self.name, &self.redirect_uri],
+            )
             .context("oauth_authorize_url")?
             .get(0);
         let state = query(&url, "state").with_context(|| format!("no state in {url}"))?;
@@ -76,13 +105,16 @@ impl Books {
         bed.simulator.get(&format!("/quickbooks/companies/{}/{path}", self.realm))
     }
 
-    /// Sales and reversing documents by type and currency (`SalesReceipt USD`): count and sum.
-    pub fn documents(&self, bed: &Bed) -> Result<BTreeMap<String, (u64, Decimal)>> {
+    /// Sales and reversing documents by type and currency (`SalesReceipt USD`).
+    pub fn documents(&self, bed: &Bed) -> Result<BTreeMap<String, Tally>> {
         let all = self.get(bed, "documents")?;
         let mut found = BTreeMap::new();
         for kind in ["SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo"] {
             for (currency, totals) in all[kind].as_object().into_iter().flatten() {
-                let read = || Some((totals["count"].as_u64()?, amount(&totals["total"])?));
+                let read = || {
+                    let (count, sum) = (totals["count"].as_i64()?, amount(&totals["total"])?);
+                    Some(Tally { count, sum })
+                };
                 let row = read().with_context(|| format!("{kind} {currency}: {totals}"))?;
                 found.insert(format!("{kind} {currency}"), row);
             }
@@ -90,11 +122,33 @@ impl Books {
         Ok(found)
     }
 
-    /// Records of a type.
+    /// What the company's documents differ in from what the recorded shop gives.
+    pub fn differences(&self, bed: &Bed, expected: &[Recorded]) -> Result<Vec<String>> {
+        let mut wanted = BTreeMap::new();
+        for row in expected {
+            for (kind, tally) in row.documents() {
+                wanted.insert(format!("{kind} {}", row.currency), tally);
+            }
+        }
+        let found = self.documents(bed)?;
+        let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+        let of =
+            |all: &BTreeMap<String, Tally>, key: &String| all.get(key).copied().unwrap_or_default();
+        let differs = keys.into_iter().filter(|key| of(&wanted, key) != of(&found, key));
+        Ok(differs
+            .map(|key| {
+                format!(
+                    "{key}: {:?} in the books, expected {:?}",
+                    of(&found, key),
+                    of(&wanted, key)
+                )
+            })
+            .collect())
+    }
+
+    /// How many records of a type there are.
     pub fn count(&self, bed: &Bed, kind: &str) -> Result<usize> {
-        let records = self.get(bed, &format!("records/{kind}"))?;
-        let list = records.as_array().or_else(|| records["records"].as_array());
-        Ok(list.with_context(|| format!("{records}"))?.len())
+        Ok(self.records(bed, kind)?.len())
     }
 
     /// Writes that reached the company since they were last forgotten, those of batches included.
@@ -110,11 +164,37 @@ impl Books {
         calls["calls"].as_u64().with_context(|| format!("{calls}"))
     }
 
+    /// What a person does in QuickBooks: `edit`, `pay`, `deposit`, ...
+    pub fn act(&self, bed: &Bed, action: &str, with: &Value) -> Result<Value> {
+        bed.simulator.post(&format!("/quickbooks/companies/{}/actions/{action}", self.realm), with)
+    }
+
+    /// Records of a type, as the API shows them.
+    pub fn records(&self, bed: &Bed, kind: &str) -> Result<Vec<Value>> {
+        let records = self.get(bed, &format!("records/{kind}"))?;
+        let list = records.as_array().or_else(|| records["records"].as_array());
+        Ok(list.with_context(|| format!("{records}"))?.clone())
+    }
+
+    /// How many customers the sales documents name.
+    pub fn customers_billed(&self, bed: &Bed) -> Result<usize> {
+        let mut billed = BTreeSet::new();
+        for kind in ["SalesReceipt", "Invoice"] {
+            for record in self.records(bed, kind)? {
+                billed.insert(record["CustomerRef"]["value"].to_string());
+            }
+        }
+        Ok(billed.len())
+    }
+
     /// Pushes to the end; a plan that waits is confirmed.
     pub fn push(&self, bed: &mut Bed, mode: &str) -> Result<Run> {
         let id: i64 = bed
             .db
-            .query_one("select easysync.trigger('orders', $1, connection => 'books')", &[&mode])
+            .query_one(
+                "select easysync.trigger('orders', $1, connection => $2)",
+                &[&mode, &self.name],
+            )
             .context("easysync.trigger")?
             .get(0);
         self.wait(bed, id)
@@ -147,6 +227,20 @@ impl Books {
         bed.db.execute("select easysync.confirm($1)", &[&token]).context("confirm")?;
         Ok(())
     }
+}
+
+/// A bed with the recorded shop, pulled, and a company connected as `books`.
+pub fn with_books(
+    name: &str,
+    preset: &str,
+    test: impl FnOnce(&mut Bed, &Books) -> Result<()>,
+) -> Result<()> {
+    with_bed(name, Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        let books = Books::connect(bed, preset)?;
+        test(bed, &books)
+    })
 }
 
 /// Sessions and worker keep their rates apart from each other: ten calls a second each, and the

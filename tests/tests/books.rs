@@ -1,37 +1,10 @@
 //! From the shop to the books, through everything: SQL, worker, QuickBooks' API.
 
 use anyhow::{Context, Result, ensure};
-use easysync_tests::bed::{Bed, Setup, with_bed};
-use easysync_tests::books::{Books, breathe};
-use rust_decimal::Decimal;
+use easysync_tests::bed::{Setup, with_bed};
+use easysync_tests::books::{Books, COMPANIES, Table, breathe, recorded, with_books};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// The recorded shop, pulled, and the company connected.
-fn with_books(
-    name: &str,
-    preset: &str,
-    test: impl FnOnce(&mut Bed, &Books) -> Result<()>,
-) -> Result<()> {
-    with_bed(name, Setup::default(), |bed| {
-        bed.connect_shop()?;
-        bed.sync_well("orders", "full")?;
-        let books = Books::connect(bed, preset)?;
-        test(bed, &books)
-    })
-}
-
-/// The USD row of the posting policy's table: documents with count and total.
-fn recorded_usd() -> BTreeMap<String, (u64, Decimal)> {
-    let row = [
-        ("SalesReceipt", 180, 15_200_124),
-        ("Invoice", 12, 216_845),
-        ("RefundReceipt", 38, 944_464),
-        ("CreditMemo", 2, 200),
-    ];
-    row.map(|(kind, count, cents)| (format!("{kind} USD"), (count, Decimal::new(cents, 2)))).into()
-}
 
 /// One paid order by its id in the shop, previewed, sent, sent again, changed.
 #[test]
@@ -96,11 +69,8 @@ fn the_recorded_shop_arrives_to_the_cent_once_a_person_has_confirmed() -> Result
         ensure!(books.count(bed, "SalesReceipt")? == 0, "nothing is sent before");
         let run = books.wait(bed, id)?;
         ensure!(matches!(run.status.as_str(), "partial" | "succeeded"), "{run:?}");
-        let failures = bed.text(
-            "select string_agg(format('%s %s %s', entity, record_id, error_message), '; ' order by failure_id) from easysync.sync_failures",
-        )?;
-        let documents = books.documents(bed)?;
-        ensure!(documents == recorded_usd(), "{documents:?}; {run:?}; {failures:?}");
+        let problems = Table::of(bed, id)?.problems(bed, books, &recorded(&["USD"]))?;
+        ensure!(problems.is_empty(), "{problems:#?}");
         let before = books.calls(bed)?;
         let run = books.push(bed, "full")?;
         ensure!(run.written() == 0, "{run:?}");
@@ -142,8 +112,30 @@ fn a_worker_that_dies_while_it_sends_loses_and_doubles_nothing() -> Result<()> {
                 == json!({"duplicate_numbers": {}, "duplicate_notes": {}, "writes_without_request_id": 0}),
             "{suspicious}"
         );
-        let documents = books.documents(bed)?;
-        ensure!(documents == recorded_usd(), "{documents:?}");
+        let problems = books.differences(bed, &recorded(&["USD"]))?;
+        ensure!(problems.is_empty(), "{problems:#?}");
+        Ok(())
+    })
+}
+
+/// The posting policy's table for the other kinds of companies.
+#[test]
+fn companies_of_every_kind_get_the_table_of_the_posting_policy() -> Result<()> {
+    with_bed("books-companies", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        for company in COMPANIES.iter().filter(|company| company.preset != "us_single") {
+            let name = format!("books_{}", company.preset);
+            let books = Books::connect_as(bed, &name, company.preset)?;
+            let run = books.push(bed, "full")?;
+            let table = Table::of(bed, run.sync_id)?;
+            let problems = table.problems(bed, &books, &recorded(company.currencies))?;
+            ensure!(problems.is_empty(), "{}: {problems:#?}", company.what);
+            ensure!(table.documents() == company.documents, "{}: {table:?}", company.what);
+            ensure!(table.blocked() == company.blocked, "{}: {table:?}", company.what);
+            let customers = books.customers_billed(bed)?;
+            ensure!(company.customers.is_none_or(|known| known == customers), "{customers}");
+        }
         Ok(())
     })
 }

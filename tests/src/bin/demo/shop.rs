@@ -1,16 +1,14 @@
-//! `make demo`: connects a recorded shop, syncs it, checks every figure against the shop's own
-//! records, changes three orders there, and shows that the next sync writes exactly those.
+//! The shop: everything of it arrives, and the next sync writes exactly what was changed.
 
+use crate::report::{Report, money};
 use anyhow::{Context, Result, bail};
-use easysync_tests::bed::{Bed, Setup};
-use easysync_tests::cluster::Options;
+use easysync_tests::bed::Bed;
 use easysync_tests::compare::{self, Shop};
-use easysync_tests::environment::Environment;
 use easysync_tests::rows::Versions;
+use easysync_tests::run::Run;
 use rust_decimal::Decimal;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 /// What is known of the recorded shop, by hand: currency, orders, sum.
 const RECORDED_SUMS: [(&str, i64, &str); 5] = [
@@ -32,47 +30,8 @@ const RECORDED_COUNTS: [(&str, &str, i64); 7] = [
     ("refunds", "commerce.refunds", 43),
 ];
 
-fn main() -> Result<ExitCode> {
-    let environment = Environment::find()?;
-    let setup =
-        Setup { cluster: Options { fsync: true, ..Options::default() }, ..Setup::default() };
-    println!("Starting a private Postgres with the extension, and a simulated shop ...");
-    let mut bed = Bed::start(&environment, "demo", &setup)?;
-    let mut report = Report::default();
-    let outcome = demonstrate(&mut bed, &mut report);
-    let log = bed.cluster.log_file();
-    let well = outcome.is_ok() && report.problems.is_empty();
-    bed.stop(well)?;
-    if well {
-        println!("\nEverything agrees. To play with it yourself: make up, make psql.");
-        return Ok(ExitCode::SUCCESS);
-    }
-    for problem in &report.problems {
-        eprintln!("WRONG: {problem}");
-    }
-    eprintln!("The server's log is in {}", log.display());
-    outcome?;
-    Ok(ExitCode::FAILURE)
-}
-
-/// What was found wrong on the way.
-#[derive(Default)]
-struct Report {
-    problems: Vec<String>,
-}
-
-impl Report {
-    /// Prints a figure of the hub beside what it has to be.
-    fn figure(&mut self, what: &str, hub: &str, expected: &str) {
-        let mark = if hub == expected { "ok" } else { "WRONG" };
-        println!("  {what:<24}{hub:>14}{expected:>14}  {mark}");
-        if hub != expected {
-            self.problems.push(format!("{what}: {hub} in the hub, {expected} expected"));
-        }
-    }
-}
-
-fn demonstrate(bed: &mut Bed, report: &mut Report) -> Result<()> {
+/// Connects it, pulls it, and checks every figure against the shop's own records.
+pub fn first_sync(bed: &mut Bed, report: &mut Report) -> Result<()> {
     println!("\nConnecting the shop at {}", bed.simulator.state.woocommerce.https);
     bed.connect_shop()?;
     let account = bed.text("select account from easysync.connections")?;
@@ -84,14 +43,19 @@ fn demonstrate(bed: &mut Bed, report: &mut Report) -> Result<()> {
     let shop = bed.simulator.shop()?;
     sums(bed, &shop, report)?;
     counts(bed, report)?;
-    same_as_shop(bed, &shop, report)?;
+    same_as_shop(bed, &shop, report)
+}
 
+/// Changes three orders there, and pulls again; returns their ids.
+pub fn second_sync(bed: &mut Bed, report: &mut Report) -> Result<Vec<String>> {
+    let shop = bed.simulator.shop()?;
     let changed = change_three_orders(bed, &shop)?;
-    second_sync(bed, &changed, report)
+    pull_changes(bed, &changed, report)?;
+    Ok(changed)
 }
 
 fn sums(bed: &mut Bed, shop: &Shop, report: &mut Report) -> Result<()> {
-    println!("\n  {:<24}{:>14}{:>14}", "orders by currency", "hub", "shop");
+    println!("\n  {:<40}{:>14}{:>14}", "orders by currency", "hub", "shop");
     let rows = bed.db.query(
         "select currency, count(*), sum(total) from commerce.orders group by currency",
         &[],
@@ -120,7 +84,7 @@ fn sums(bed: &mut Bed, shop: &Shop, report: &mut Report) -> Result<()> {
 }
 
 fn counts(bed: &mut Bed, report: &mut Report) -> Result<()> {
-    println!("\n  {:<24}{:>14}{:>14}", "rows", "hub", "known");
+    println!("\n  {:<40}{:>14}{:>14}", "rows", "hub", "known");
     for (what, from, expected) in RECORDED_COUNTS {
         let found = bed.count(from)?;
         report.figure(what, &found.to_string(), &expected.to_string());
@@ -156,10 +120,10 @@ fn change_three_orders(bed: &Bed, shop: &Shop) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-fn second_sync(bed: &mut Bed, changed: &[String], report: &mut Report) -> Result<()> {
+fn pull_changes(bed: &mut Bed, changed: &[String], report: &mut Report) -> Result<()> {
     let before = Versions::read(&mut bed.db)?;
-    println!("\nSecond sync: select easysync.trigger('orders')");
-    let run = bed.sync_well("orders", "incremental")?;
+    println!("\nSecond sync: select easysync.trigger('orders', connection => 'shop')");
+    let run = pull(bed)?;
     let written = Versions::read(&mut bed.db)?.since(&before);
     println!(
         "  sync {}: {} created, {} updated, {} unchanged, {} calls",
@@ -183,11 +147,13 @@ fn second_sync(bed: &mut Bed, changed: &[String], report: &mut Report) -> Result
     same_as_shop(bed, &shop, report)
 }
 
-/// Two decimals at least, as people write money.
-fn money(amount: Decimal) -> String {
-    let mut amount = amount.normalize();
-    if amount.scale() < 2 {
-        amount.rescale(2);
+/// A sync of the shop alone.
+pub fn pull(bed: &mut Bed) -> Result<Run> {
+    let pull = "select easysync.trigger('orders', connection => 'shop')";
+    let id: i64 = bed.db.query_one(pull, &[]).context("easysync.trigger")?.get(0);
+    let run = bed.wait(id)?;
+    if run.status != "succeeded" {
+        bail!("{run:?}");
     }
-    amount.to_string()
+    Ok(run)
 }
