@@ -104,6 +104,13 @@ as $function$
 {"term": "triggered_by", "value": "retry", "description": "retry, or its time had come"},
 {"term": "triggered_by", "value": "undo", "description": "undo"},
 
+{"term": "overlap", "value": "skip", "description": "a slot that comes while the run before it is not over is left out"},
+{"term": "overlap", "value": "queue", "description": "it waits for the run before it"},
+{"term": "missed", "value": "run_once", "description": "slots that passed without a worker are made up for by one run"},
+{"term": "missed", "value": "skip", "description": "they are left out"},
+{"term": "missed", "value": "run_all", "description": "a run for each, up to the setting missed_limit"},
+{"term": "event", "value": "schedule_failing", "description": "a schedule has failed as often in a row as the setting notify_after_failures says"},
+
 {"term": "error_category", "value": "authentication", "description": "the platform refused the credentials"},
 {"term": "error_category", "value": "rate_limit", "description": "the platform's limit is reached; goes on by itself"},
 {"term": "error_category", "value": "validation", "description": "the record or the settings can't be"},

@@ -9,6 +9,7 @@ as $$
         ('confirm_threshold', 'integer', '10', 'records', '0', '1000000', 'a plan that would write more than this many records waits for a confirmation'),
         ('confirm_wait', 'interval', '24 h', 'interval', '1 min', '30 d', 'how long a sync waits for its confirmation before it expires'),
         ('timezone', 'timezone', 'America/Edmonton', null, null, null, 'time zone of schedules'),
+        ('missed_limit', 'integer', '24', 'runs', '1', '1000', 'how many missed runs a schedule with run_all catches up with'),
         ('log_level', 'log_level', 'info', null, null, null, 'least severe log rows that are kept: debug, info, warn, error'),
         ('log_retention', 'interval', '30 d', 'interval', '1 d', '3650 d', 'how long log rows are kept'),
         ('run_retention', 'interval', '400 d', 'interval', '1 d', '3650 d', 'how long past syncs are kept, and their idempotency keys with them'),

@@ -43,9 +43,15 @@ as $$
            format('SELECT easysync.oauth_authorize_url(%L, redirect_uri => ...);', c.name)
     from known as c
     where c.token_expires_at < now() + interval '14 days'
+    union all
+    select 'degraded', format('schedule "%s" has failed %s times in a row', s.name, s.consecutive_failures),
+           format('SELECT * FROM easysync.sync_run_steps WHERE sync_id = %s;', s.last_sync_id)
+    from known as c
+    join easysync_internal.schedules as s on s.tenant_id = c.tenant_id and (s.connection is null or s.connection = c.name)
+    where s.active and s.consecutive_failures >= easysync_internal.setting(s.tenant_id, 'notify_after_failures')::integer
 $$;
 
--- Webhooks and schedules don't exist yet: `off`, and no lag.
+-- Webhooks don't exist yet: `off`.
 create view easysync.connection_health with (security_barrier) as
 select c.name as connection,
        c.connector,
@@ -62,7 +68,7 @@ select c.name as connection,
        case when c.circuit <> 'closed' then c.circuit_until end as circuit_until,
        c.token_expires_at,
        'off'::text as webhooks,
-       null::interval as schedule_lag,
+       easysync_internal.schedule_lag(c.tenant_id, c.name) as schedule_lag,
        c.tenant_id
 from easysync_internal.connections as c
 left join lateral (

@@ -189,6 +189,7 @@ begin
     if not verified and not (answer ->> 'pending')::boolean then
         raise notice '"%" is stored, disabled: easysync.enable checks it', connection_name;
     end if;
+    perform easysync_internal.add_default_schedules(tenant, connection_name);
     perform easysync_internal.ensure_log_partitions();
     -- The launcher looks for databases with work; a worker that runs is woken by the row's trigger.
     perform easysync_internal.rescan();
@@ -342,6 +343,7 @@ begin
     delete from easysync_internal.sync_state as s where s.tenant_id = tenant and s.connection = known.name;
     delete from easysync_internal.sync_queue as q where q.tenant_id = tenant and q.connection = known.name;
     delete from easysync_internal.sync_failures as f where f.tenant_id = tenant and f.connection = known.name;
+    delete from easysync_internal.schedules as s where s.tenant_id = tenant and s.connection = known.name;
     update easysync_internal.sync_runs as r
     set cancel_requested_at = clock_timestamp(), cancel_requested_by = session_user, cancel_reason = 'disconnected',
         status = case when r.status = 'running' then r.status else 'cancelled' end,

@@ -50,9 +50,12 @@ extension_sql_file!(
         api::easysync_internal::authorize_url,
         api::easysync_internal::callback_state,
         api::easysync_internal::exchange_code,
+        api::easysync_internal::check_cron,
+        api::easysync_internal::reckon_slots,
     ]
 );
-extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["tables"]);
+extension_sql_file!("../sql/12_event_tables.sql", name = "event_tables", requires = ["tables"]);
+extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["event_tables"]);
 extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["ledger"]);
 extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["types"]);
 extension_sql_file!("../sql/30_tenancy.sql", name = "tenancy", requires = ["words"]);
@@ -62,7 +65,12 @@ extension_sql_file!("../sql/41_hub.sql", name = "hub", requires = ["hub_tables"]
 extension_sql_file!("../sql/42_hub_changes.sql", name = "hub_changes", requires = ["hub"]);
 extension_sql_file!("../sql/45_fence.sql", name = "fence", requires = ["hub_changes"]);
 extension_sql_file!("../sql/47_log.sql", name = "log", requires = ["fence"]);
-extension_sql_file!("../sql/50_views_syncs.sql", name = "views_syncs", requires = ["log"]);
+extension_sql_file!("../sql/48_schedule_slots.sql", name = "schedule_slots", requires = ["log"]);
+extension_sql_file!(
+    "../sql/50_views_syncs.sql",
+    name = "views_syncs",
+    requires = ["schedule_slots"]
+);
 extension_sql_file!("../sql/51_views_state.sql", name = "views_state", requires = ["views_syncs"]);
 extension_sql_file!(
     "../sql/52_views_health.sql",
@@ -70,7 +78,16 @@ extension_sql_file!(
     requires = ["views_state"]
 );
 extension_sql_file!("../sql/53_views_push.sql", name = "views_push", requires = ["views_health"]);
-extension_sql_file!("../sql/56_push_queue.sql", name = "push_queue", requires = ["views_push"]);
+extension_sql_file!(
+    "../sql/54_views_schedules.sql",
+    name = "views_schedules",
+    requires = ["views_push"]
+);
+extension_sql_file!(
+    "../sql/56_push_queue.sql",
+    name = "push_queue",
+    requires = ["views_schedules"]
+);
 extension_sql_file!("../sql/57_push_changes.sql", name = "push_changes", requires = ["push_queue"]);
 extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["push_changes"]);
 extension_sql_file!("../sql/61_credentials.sql", name = "credentials", requires = ["connections"]);
@@ -82,4 +99,5 @@ extension_sql_file!("../sql/66_health.sql", name = "health", requires = ["failur
 extension_sql_file!("../sql/67_preview.sql", name = "preview", requires = ["health"]);
 extension_sql_file!("../sql/68_confirm.sql", name = "confirm", requires = ["preview"]);
 extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"]);
-extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["oauth"]);
+extension_sql_file!("../sql/70_schedules.sql", name = "schedules", requires = ["oauth"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["schedules"]);

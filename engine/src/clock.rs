@@ -10,6 +10,11 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Resolves after `wait` of this clock's time.
     fn sleep(&self, wait: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+    /// Resolves at a time of this clock, or earlier when the clock is set: whoever waits looks at
+    /// the time again.
+    fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        self.sleep(until.duration_since(self.now()).try_into().unwrap_or(Duration::ZERO))
+    }
 }
 
 /// The machine's clock.

@@ -4,7 +4,7 @@
 //!
 //! The tree follows the data: [`connector`] fetches, [`mapping`] maps, [`pull`] paces and pages,
 //! [`posting`] decides what the books get, [`store`] writes, [`runner`] takes runs from the queue and
-//! carries them out.
+//! carries them out, [`schedule`] queues them when their time has come.
 
 pub mod clock;
 pub mod connector;
@@ -18,6 +18,7 @@ pub mod posting;
 pub mod pull;
 pub mod push;
 pub mod runner;
+pub mod schedule;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

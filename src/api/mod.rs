@@ -7,6 +7,7 @@ mod instance;
 mod keys;
 mod oauth;
 mod preview;
+mod schedules;
 mod status;
 
 use pgrx::prelude::*;
@@ -126,5 +127,18 @@ mod easysync_internal {
     #[pg_extern(volatile, parallel_unsafe)]
     fn exchange_code(callback_url: &str) -> JsonB {
         JsonB(super::oauth::exchange(callback_url))
+    }
+
+    /// Null where the cron expression can be read, else `errors`.
+    #[pg_extern(immutable, parallel_safe)]
+    fn check_cron(cron: &str) -> Option<JsonB> {
+        super::schedules::check_cron(cron).map(JsonB)
+    }
+
+    /// Slots of a cron expression in a zone, in (`after`, `until`] (microseconds since 1970), at
+    /// most `most`.
+    #[pg_extern(stable, parallel_safe)]
+    fn reckon_slots(cron: &str, zone: &str, after: i64, until: Option<i64>, most: i32) -> JsonB {
+        JsonB(super::schedules::reckon(cron, zone, after, until, most))
     }
 }

@@ -18,8 +18,22 @@ pub struct Bridge {
     in_session: bool,
     /// The engine's main task has ended, which it never should.
     failed: AtomicBool,
-    /// Told at every latch, for the engine's wait.
-    pub woken: tokio::sync::Notify,
+    /// Told at every latch, for the engine's waits.
+    pub woken: Woken,
+}
+
+/// Whoever waits for commits of other sessions: each is told, whether it waits just now or not.
+#[derive(Debug, Default)]
+pub struct Woken {
+    pub for_runs: tokio::sync::Notify,
+    pub for_schedules: tokio::sync::Notify,
+}
+
+impl Woken {
+    pub fn tell(&self) {
+        self.for_runs.notify_one();
+        self.for_schedules.notify_one();
+    }
 }
 
 impl Bridge {
@@ -45,7 +59,7 @@ impl Bridge {
             closed: AtomicBool::new(false),
             in_session,
             failed: AtomicBool::new(false),
-            woken: tokio::sync::Notify::new(),
+            woken: Woken::default(),
         }))
     }
 

@@ -6,8 +6,10 @@ mod bridge;
 mod job;
 mod runtime;
 mod session;
+mod wall_clock;
 
 pub use bridge::{Bridge, wait};
 pub use job::{as_role, in_subtransaction, in_transaction};
 pub use runtime::build_runtime;
 pub use session::{block_on, block_on_with};
+pub use wall_clock::WallClock;

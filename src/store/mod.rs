@@ -11,6 +11,7 @@ mod page;
 mod push;
 mod rows;
 mod runs;
+mod schedules;
 mod spi;
 mod steps;
 
@@ -182,6 +183,7 @@ impl Store for PgStore {
 
     async fn woken(&self) {
         // Both ways of ending mean the same: look again.
-        let _ = tokio::time::timeout(self.poll_interval, self.bridge.woken.notified()).await;
+        let _ =
+            tokio::time::timeout(self.poll_interval, self.bridge.woken.for_runs.notified()).await;
     }
 }

@@ -156,6 +156,7 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
             &[run.sync_id.into()],
         )?;
     }
+    spi::run("select easysync_internal.note_run_end($1)", &[run.sync_id.into()])?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use engine::connector::quickbooks::push::Accounts;
 use engine::http::{HttpConfig, HttpContext};
 use engine::push::store::PushStore;
 use engine::runner::{Pusher, Runner};
+use engine::schedule::{ScheduleStore, Scheduler};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
@@ -188,13 +189,13 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
         open: Arc::new(engine::connector::build),
         pusher: Some(pusher(&store, &http)),
     };
+    let scheduler = Scheduler {
+        store: Arc::clone(&store) as Arc<dyn ScheduleStore>,
+        clock: Arc::new(host::WallClock),
+    };
     runtime.spawn(async move { store.keep_house().await });
-    let watched = Arc::clone(&bridge);
-    runtime.spawn(async move {
-        // It never returns; where it does, it has failed, and the worker starts anew.
-        let _ = tokio::spawn(runner.run()).await;
-        watched.fail();
-    });
+    watch(&runtime, &bridge, async move { runner.run().await });
+    watch(&runtime, &bridge, scheduler.run());
     *ENGINE.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, Arc::clone(&bridge)));
     unsafe { pg_sys::before_shmem_exit(Some(stop_engine), pg_sys::Datum::from(0)) };
     Ok(bridge)
@@ -218,6 +219,15 @@ fn pusher(store: &Arc<PgStore>, http: &Arc<HttpContext>) -> Pusher {
     }
 }
 
+/// A task that never returns; where it does, it has failed, and the worker starts anew.
+fn watch(runtime: &Runtime, bridge: &Arc<Bridge>, task: impl Future<Output = ()> + Send + 'static) {
+    let bridge = Arc::clone(bridge);
+    runtime.spawn(async move {
+        let _ = tokio::spawn(task).await;
+        bridge.fail();
+    });
+}
+
 /// The HTTP layer's settings, as the server has them now.
 pub fn http_config() -> engine::Result<HttpConfig> {
     let ca_pem = match crate::guc::ca_file() {
@@ -236,7 +246,7 @@ fn serve(slot: &Slot, bridge: &Bridge) {
     let settings = crate::guc::outgoing();
     log!("easysync: worker started");
     report(slot, false);
-    bridge.woken.notify_one();
+    bridge.woken.tell();
     loop {
         // SIGTERM ends the process here: FATAL, then stop_engine.
         pgrx::check_for_interrupts!();
@@ -271,7 +281,7 @@ fn serve(slot: &Slot, bridge: &Bridge) {
             unsafe { pg_sys::pgstat_report_stat(false) };
         }
         if host::wait(bridge, WAIT_MS) {
-            bridge.woken.notify_one();
+            bridge.woken.tell();
         }
     }
 }

@@ -60,3 +60,15 @@ create function easysync_internal.callback_state(callback_url text) returns json
 create function easysync_internal.exchange_code(callback_url text) returns jsonb
     language sql volatile as $$ select jsonb_build_object('realm', '9341450000000001', 'key_id', 'k1', 'sealed', encode('sealed'::bytea, 'base64'),
         'expires_at', '2031-01-01T00:00:00Z') $$;
+-- Every expression of five or six fields; slots every hour, on the hour.
+create function easysync_internal.check_cron(cron text) returns jsonb language sql immutable as $$
+    select case when array_length(regexp_split_to_array(btrim(cron), '\s+'), 1) not in (5, 6) then
+        '{"errors":[{"sqlstate":"22023","category":"validation","code":"invalid_argument","message":"invalid cron expression","hint":"Five fields."}]}'::jsonb end
+$$;
+create function easysync_internal.reckon_slots(cron text, zone text, after bigint, until bigint, most integer) returns jsonb
+    language sql stable as $$
+    select jsonb_build_object('slots', coalesce(jsonb_agg(jsonb_build_object('run_at', s.t, 'local_time', s.t at time zone zone, 'note', null) order by s.t), '[]'))
+    from (select g.t from generate_series(date_trunc('hour', timestamptz 'epoch' + after * interval '1 microsecond') + interval '1 hour',
+                                          timestamptz 'epoch' + after * interval '1 microsecond' + interval '10 days', interval '1 hour') as g (t)
+          where until is null or g.t <= timestamptz 'epoch' + until * interval '1 microsecond' limit most) as s
+$$;
