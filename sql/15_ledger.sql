@@ -27,7 +27,7 @@ begin
             'category: validation, code: foreign_ledger',
             'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
     end if;
-    if to_regclass('easysync_ledger.links') is not null
+    if to_regclass('easysync_ledger.links_of_row') is not null
        and to_regclass('easysync_ledger.sync_requests') is not null
        and to_regclass('easysync_ledger.hubs') is not null then
         return;
@@ -87,8 +87,12 @@ begin
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
     create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
         where deleted_at is null and remote_num is not null;
-    -- From a hub row to its remote records (push, view links).
-    create index if not exists links_hub on easysync_ledger.links (tenant_id, entity, hub_id);
+    -- From a hub row to its remote records (push, view links). The id comes first, so that nothing
+    -- takes it for a way to all links of a tenant while the table has no statistics.
+    create index if not exists links_of_row on easysync_ledger.links (hub_id, tenant_id, entity);
+    if to_regclass('easysync_ledger.links_hub') is not null then
+        drop index easysync_ledger.links_hub;  -- what 0.1.0 had instead
+    end if;
     -- Records that wait for a reference: few or none.
     create index if not exists links_pending on easysync_ledger.links (tenant_id, account, entity)
         where refs_pending;

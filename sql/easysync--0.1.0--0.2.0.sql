@@ -335,8 +335,12 @@ begin
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
     create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
         where deleted_at is null and remote_num is not null;
-    -- From a hub row to its remote records (push, view links).
-    create index if not exists links_hub on easysync_ledger.links (tenant_id, entity, hub_id);
+    -- From a hub row to its remote records (push, view links). The id comes first, so that nothing
+    -- takes it for a way to all links of a tenant while the table has no statistics.
+    create index if not exists links_of_row on easysync_ledger.links (hub_id, tenant_id, entity);
+    if to_regclass('easysync_ledger.links_hub') is not null then
+        drop index easysync_ledger.links_hub;  -- what 0.1.0 had instead
+    end if;
     -- Records that wait for a reference: few or none.
     create index if not exists links_pending on easysync_ledger.links (tenant_id, account, entity)
         where refs_pending;
@@ -2376,3 +2380,48 @@ grant execute on all functions in schema easysync_internal to easysync_worker;
 
 -- The worker, which paused for this, looks again.
 select easysync_internal.wake();
+
+-- Makes what is missing of the ledger, and its indexes as they are now. Called by connect and
+-- create_hub; idempotent.
+create or replace function easysync_internal.create_ledger() returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    -- Two first connects at once: the second finds everything made.
+    perform pg_advisory_xact_lock(hashtextextended('easysync_ledger', 0));
+    -- Not a schema that somebody laid ready for us, with triggers of his own on the tables.
+    if exists (select from pg_namespace
+               where nspname = 'easysync_ledger'
+                 and nspowner not in (select oid from pg_roles where rolsuper or rolname = 'easysync_worker')) then
+        perform easysync_internal.raise_error('42501', 'schema easysync_ledger belongs to another role',
+            'category: validation, code: foreign_ledger',
+            'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
+    end if;
+    if to_regclass('easysync_ledger.links_of_row') is not null
+       and to_regclass('easysync_ledger.sync_requests') is not null
+       and to_regclass('easysync_ledger.hubs') is not null then
+        return;
+    end if;
+    create schema if not exists easysync_ledger;
+    comment on schema easysync_ledger is
+        'easysync: links and write requests; keep it when the extension goes, or records are created twice';
+    perform easysync_internal.create_links();
+    perform easysync_internal.create_requests();
+    -- Which hub schemas there are, at which version, and which tenant uses which.
+    create table if not exists easysync_ledger.hubs (
+        schema_name text primary key,
+        schema_version integer not null,
+        created_at timestamptz not null default now(),
+        created_by name not null
+    );
+    create table if not exists easysync_ledger.tenants (
+        tenant_id text primary key,
+        hub_schema text not null
+    );
+    alter schema easysync_ledger owner to easysync_worker;
+    alter table easysync_ledger.links owner to easysync_worker;
+    alter table easysync_ledger.sync_requests owner to easysync_worker;
+    alter table easysync_ledger.hubs owner to easysync_worker;
+    alter table easysync_ledger.tenants owner to easysync_worker;
+end
+$function$;

@@ -11,6 +11,7 @@ use std::ffi::CString;
 pub struct CopyBuffer {
     data: Vec<u8>,
     in_row: bool,
+    rows: u64,
 }
 
 impl CopyBuffer {
@@ -36,21 +37,20 @@ impl CopyBuffer {
     /// A value as text, with what COPY reads as its own escaped.
     pub fn text(&mut self, text: &str) {
         self.separate();
-        let bytes = text.as_bytes();
-        let mut plain = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            let escaped: &[u8] = match byte {
+        let mut rest = text.as_bytes();
+        // Almost no text has any of these: looking for them in large steps is what counts.
+        while let Some(at) = next_special(rest) {
+            let (plain, special) = rest.split_at(at);
+            self.data.extend_from_slice(plain);
+            self.data.extend_from_slice(match special[0] {
                 b'\\' => b"\\\\",
                 b'\t' => b"\\t",
                 b'\n' => b"\\n",
-                b'\r' => b"\\r",
-                _ => continue,
-            };
-            self.data.extend_from_slice(&bytes[plain..at]);
-            self.data.extend_from_slice(escaped);
-            plain = at + 1;
+                _ => b"\\r",
+            });
+            rest = &special[1..];
         }
-        self.data.extend_from_slice(&bytes[plain..]);
+        self.data.extend_from_slice(rest);
     }
 
     /// A `bytea`.
@@ -67,6 +67,7 @@ impl CopyBuffer {
     pub fn end_row(&mut self) {
         self.data.push(b'\n');
         self.in_row = false;
+        self.rows += 1;
     }
 
     pub fn is_empty(&self) -> bool {
@@ -84,8 +85,23 @@ impl CopyBuffer {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| DbError::new("XX000", e.to_string()))?;
         unsafe { copy(table, &names, &self.data) };
+        super::statistics::note_growth(table, self.rows);
         Ok(())
     }
+}
+
+/// Where COPY would read something of its own: a backslash, or a control character that separates.
+fn next_special(bytes: &[u8]) -> Option<usize> {
+    let is_special = |byte: &u8| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r');
+    let mut chunks = bytes.chunks_exact(32);
+    for (n, chunk) in chunks.by_ref().enumerate() {
+        // Without a way out in the middle the compiler compares all of them at once.
+        if chunk.iter().fold(false, |any, byte| any | is_special(byte)) {
+            return chunk.iter().position(is_special).map(|at| n * 32 + at);
+        }
+    }
+    let tail = chunks.remainder();
+    tail.iter().position(is_special).map(|at| bytes.len() - tail.len() + at)
 }
 
 /// What the callback reads from: one COPY at a time, on the one thread of Postgres.

@@ -5,6 +5,8 @@ use super::spi::{self, Arg, required};
 use crate::error::DbResult;
 use engine::model::{Entity, Record};
 use engine::store::Stream;
+use pgrx::pg_sys;
+use std::cell::RefCell;
 
 /// The link of a record, as a page needs it.
 #[derive(Debug, Clone)]
@@ -44,6 +46,55 @@ pub fn lookup(stream: &Stream, entity: Entity, ids: &[&str]) -> DbResult<Vec<Opt
         }
     }
     Ok(found)
+}
+
+thread_local! {
+    /// What pages have added that nobody has looked at since.
+    static JUST_ADDED: RefCell<Vec<Added>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Added {
+    tenant: String,
+    account: String,
+    entity: Entity,
+    ids: Vec<String>,
+    /// The transaction that added them.
+    by: pg_sys::TransactionId,
+}
+
+/// Looks once at the links that the page before has added, now that its transaction has ended.
+///
+/// The first to look at a row notes on it that its transaction was committed. Where that note is
+/// logged (checksums, `wal_log_hints`), it costs a copy of the whole page if there was a checkpoint
+/// in between, and nothing right after the row was written: so an unchanged shop's next full run,
+/// hours later, finds all noted and logs nothing.
+pub fn settle_just_added() -> DbResult<()> {
+    let own = unsafe { pg_sys::GetTopTransactionIdIfAny() };
+    let ended: Vec<Added> =
+        JUST_ADDED.with_borrow_mut(|all| all.extract_if(.., |added| added.by != own).collect());
+    for added in ended {
+        let args = [
+            added.tenant.as_str().into(),
+            added.account.as_str().into(),
+            added.entity.as_str().into(),
+            Arg::Texts(added.ids.into_iter().map(Some).collect()),
+        ];
+        spi::rows(LOOKUP, &args, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn note_added(stream: &Stream, links: &[NewLink<'_>]) {
+    let logged = unsafe { pg_sys::wal_log_hints || pg_sys::DataChecksumsEnabled() };
+    let Some(first) = links.first().filter(|_| logged) else { return };
+    let added = Added {
+        tenant: stream.connection.tenant.to_string(),
+        account: stream.connection.account.clone(),
+        entity: first.record.entity,
+        ids: links.iter().map(|link| link.record.remote_id.clone()).collect(),
+        by: unsafe { pg_sys::GetTopTransactionIdIfAny() },
+    };
+    JUST_ADDED.with_borrow_mut(|all| all.push(added));
 }
 
 /// `$1` tenant, `$2` account, `$3` entity.
@@ -111,7 +162,9 @@ pub fn insert(stream: &Stream, links: &[NewLink<'_>]) -> DbResult<()> {
         buffer.end_row();
     }
     let table = super::lookup::relation("easysync_ledger", "links")?;
-    buffer.copy_into(table.oid, &COLUMNS)
+    buffer.copy_into(table.oid, &COLUMNS)?;
+    note_added(stream, links);
+    Ok(())
 }
 
 /// Writes what has changed on links that are there; a link that was made meanwhile is taken over.
@@ -159,6 +212,21 @@ pub fn mark_deleted(stream: &Stream, entity: Entity, ids: &[String]) -> DbResult
         |row| Ok(row.get::<i64>(1)?),
     )?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// Notes that records are there again.
+pub fn unmark_deleted(stream: &Stream, entity: Entity, ids: &[String]) -> DbResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut args = key_args(stream, entity);
+    args.push(Arg::Texts(ids.iter().cloned().map(Some).collect()));
+    spi::run(
+        "update easysync_ledger.links set deleted_at = null
+          where tenant_id = $1 and account = $2 and entity = $3 and remote_id = any ($4)",
+        &args,
+    )?;
+    Ok(())
 }
 
 /// Numeric remote ids that the hub holds as present, in `(after, until]`; index `links_present`.

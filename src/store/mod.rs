@@ -13,6 +13,7 @@ mod rows;
 mod runs;
 mod schedules;
 mod spi;
+mod statistics;
 mod steps;
 
 use crate::error::DbResult;

@@ -6,6 +6,7 @@ mod gone;
 mod progress;
 
 use super::lookup::{self, Hub};
+use super::{links, statistics};
 use crate::error::{DbError, DbResult};
 use crate::host;
 use engine::store::{Counts, PageWrite, Stream};
@@ -66,6 +67,7 @@ pub fn write(page: &PageWrite) -> DbResult<Counts> {
 
 fn write_all(page: &PageWrite) -> DbResult<Counts> {
     let mut outcome = Outcome::default();
+    links::settle_just_added()?;
     if !page.records.is_empty() || !page.gone.is_empty() {
         let mut hub = Hub::open(&page.stream)?;
         with_origin(&page.stream, || {
@@ -73,6 +75,7 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
             write_records(&mut hub, page, &records, &mut outcome)?;
             gone::write(&mut hub, page, &mut outcome.counts)
         })?;
+        statistics::keep_up()?;
     }
     let failed = outcome.failed;
     outcome.counts.failed = failures::write(page, &failed)?;

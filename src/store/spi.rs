@@ -111,6 +111,12 @@ pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[Arg]) -> DbResult<Option
     Ok(found.into_iter().next().flatten())
 }
 
+/// Runs a command that has no plan to keep.
+pub fn utility(sql: &str) -> DbResult<()> {
+    Spi::connect_mut(|client| client.update(sql, None, &[]).map(|_| ()))?;
+    Ok(())
+}
+
 fn execute<R>(
     sql: &str,
     args: &[Arg],

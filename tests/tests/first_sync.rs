@@ -1,6 +1,6 @@
 //! A real shop lands in Postgres, and stays in step.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use easysync_tests::bed::{Setup, with_bed};
 use easysync_tests::compare::differences;
 use easysync_tests::rows::Versions;
@@ -66,6 +66,37 @@ fn three_changed_orders_are_three_written_rows() -> Result<()> {
         assert_eq!((run.created, run.updated, run.deleted), (0, 3, 0), "{run:?}");
         let shop = bed.simulator.shop()?;
         assert_eq!(differences(&mut bed.db, "shop", &shop)?, Vec::<String>::new());
+        Ok(())
+    })
+}
+
+#[test]
+fn refunds_follow_their_order_into_the_trash_and_back() -> Result<()> {
+    with_bed("trash-and-back", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        let shop = bed.simulator.shop()?;
+        let refunded = shop.live_orders().into_iter().find(|o| o["refunds"][0]["id"].is_u64());
+        let order = refunded.context("no order was refunded")?.clone();
+        let refunds = order["refunds"].as_array().context("refunds")?.len() as i64;
+        let path = format!("orders/{}", order["id"]);
+        let rest = bed.simulator.rest()?;
+
+        rest.delete(&format!("{path}?force=false"))?;
+        bed.sync_well("orders", "incremental")?;
+        assert_eq!(bed.count("commerce.refunds where deleted_at is not null")?, refunds);
+        let shop = bed.simulator.shop()?;
+        assert_eq!(differences(&mut bed.db, "shop", &shop)?, Vec::<String>::new());
+
+        rest.put(&path, &json!({"status": "completed"}))?;
+        bed.sync_well("orders", "incremental")?;
+        assert_eq!(bed.count("commerce.refunds where deleted_at is not null")?, 0);
+        let shop = bed.simulator.shop()?;
+        assert_eq!(differences(&mut bed.db, "shop", &shop)?, Vec::<String>::new());
+
+        let before = Versions::read(&mut bed.db)?;
+        bed.sync_well("orders", "full")?;
+        assert_eq!(Versions::read(&mut bed.db)?.since(&before), Default::default());
         Ok(())
     })
 }

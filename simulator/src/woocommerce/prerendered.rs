@@ -143,7 +143,8 @@ impl Prerendered {
         let path = rest_path(request, &params)?;
         let route = Route::parse(&path)?;
         let of_orders = matches!(route, Route::Orders | Route::Order(_) | Route::OrdersBatch);
-        if !of_orders {
+        // Who may write is asked by a batch of nothing: the shop itself answers it.
+        if !of_orders || matches!(route, Route::OrdersBatch) && request.body.as_ref() == b"{}" {
             return None;
         }
         let allowed = auth::identify(shop, request, &params)

@@ -1,5 +1,6 @@
 //! Applies records that belong together: which are new, which have changed, and what they refer to.
 
+use super::gone::Follower;
 use crate::error::{DbError, DbResult};
 use crate::store::lines::{self, Document};
 use crate::store::links::{self, Link, NewLink};
@@ -33,6 +34,12 @@ struct Work<'a> {
     hash: Vec<u8>,
     refs_pending: bool,
     was_deleted: bool,
+}
+
+impl<'a> Work<'a> {
+    fn follower(&self) -> Follower<'a> {
+        Follower { hub_id: self.hub_id, record: self.record, was_deleted: self.was_deleted }
+    }
 }
 
 pub fn apply(
@@ -318,7 +325,8 @@ fn write(
         stream,
         work.iter().filter(|i| !i.is_new).map(|i| (i.hub_id, i.record)),
     )?;
-    write_links(stream, entity, work)
+    write_links(stream, entity, work)?;
+    super::gone::follow(hub, stream, work.iter().filter(|i| !i.is_new).map(Work::follower))
 }
 
 fn write_links(stream: &Stream, entity: Entity, work: &[Work<'_>]) -> DbResult<()> {

@@ -6,7 +6,7 @@ use crate::host;
 use crate::store::links;
 use crate::store::lookup::Hub;
 use crate::store::spi::{self, Arg, required};
-use engine::model::{Entity, Record, TableId};
+use engine::model::{Entity, Presence, Record, Related, TableId};
 use engine::store::{Counts, DeletePolicy, PageWrite, Stream};
 
 /// Records of the page that the platform says are gone.
@@ -37,6 +37,63 @@ fn mark_dependents(hub: &mut Hub, stream: &Stream, hub_ids: &[i64]) -> DbResult<
         }
     }
     Ok(())
+}
+
+/// Of records that were there before: who went into the trash takes along what hangs on it, who
+/// came out of it brings it back. The platform touches neither refunds nor their dates then.
+pub fn follow<'a>(
+    hub: &mut Hub,
+    stream: &Stream,
+    records: impl Iterator<Item = Follower<'a>>,
+) -> DbResult<()> {
+    let (mut trashed, mut restored) = (vec![], vec![]);
+    for item in records {
+        match (item.was_deleted, item.record.presence) {
+            (false, Presence::Trashed) => trashed.push(item.hub_id),
+            (true, Presence::Live) => restored.push(item),
+            _ => {}
+        }
+    }
+    mark_dependents(hub, stream, &trashed)?;
+    for item in restored {
+        for set in &item.record.related {
+            revive(hub, stream, item.hub_id, set)?;
+        }
+    }
+    Ok(())
+}
+
+/// A record that has a row here.
+pub struct Follower<'a> {
+    pub hub_id: i64,
+    pub record: &'a Record,
+    /// It was marked as gone before.
+    pub was_deleted: bool,
+}
+
+fn revive(hub: &mut Hub, stream: &Stream, hub_id: i64, set: &Related) -> DbResult<()> {
+    let hanging = DEPENDENTS.iter().find(|(_, entity, _)| *entity == set.entity);
+    let Some((_, entity, column)) = hanging else { return Ok(()) };
+    let Some((table, _)) = TableId::of(*entity).filter(|_| !set.remote_ids.is_empty()) else {
+        return Ok(());
+    };
+    let relation = hub.table(table)?;
+    let sql = format!(
+        "update {} set deleted_at = null, modified_at = pg_catalog.now()
+          where tenant_id = $1 and {column} = $2 and source_connection = $3
+            and deleted_at is not null and source_id = any ($4)
+      returning source_id",
+        relation.qualified()
+    );
+    let args = [
+        stream.connection.tenant.as_str().into(),
+        hub_id.into(),
+        stream.connection.name.as_str().into(),
+        Arg::Texts(set.remote_ids.iter().cloned().map(Some).collect()),
+    ];
+    let back: Vec<String> =
+        host::as_role(relation.owner, || spi::rows(&sql, &args, |row| required(row, 1)))?;
+    links::unmark_deleted(stream, *entity, &back)
 }
 
 /// Hub rows of an entity that are gone at their source; returns how many that changed.

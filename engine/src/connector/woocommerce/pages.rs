@@ -268,7 +268,7 @@ impl Shop {
         for Element { raw, head } in raws {
             let parent = head.parent_id().and_then(|id| parents.get(&id));
             match (parent, head.parent_id()) {
-                // The hub follows the order into the trash; its refunds stay as they are.
+                // The store lets them follow their order into the trash and back.
                 (Some(parent), _) if parent.trashed => page.skipped += 1,
                 (None, Some(order)) => {
                     page.skipped += 1;

@@ -85,6 +85,9 @@ impl State {
         }
         let remote_type = record.remote_type;
         self.links.insert(key, Link { hub_id, remote_type, hash, refs_pending, deleted: trashed });
+        if let Some(link) = link {
+            self.follow(stream, hub_id, record, link.deleted);
+        }
         Ok(counts)
     }
 

@@ -1,7 +1,7 @@
 //! What is gone on the platform stays here, marked.
 
 use super::state::{State, Stored};
-use crate::model::{Entity, Record, TableId};
+use crate::model::{Entity, Presence, Record, TableId};
 use crate::store::{DeletePolicy, Stream};
 use std::sync::Arc;
 
@@ -43,6 +43,30 @@ impl State {
             let ids = self.dependents(table, column, hub_id);
             self.mark(stream, entity, &ids);
         }
+    }
+
+    /// What hangs on a record goes into the trash with it, and comes back with it.
+    pub(super) fn follow(&mut self, stream: &Stream, hub_id: i64, record: &Record, was: bool) {
+        match (was, record.presence) {
+            (false, Presence::Trashed) => self.mark_dependents(stream, hub_id),
+            (true, Presence::Live) => {
+                let sets = record.related.iter();
+                for (entity, id) in sets.flat_map(|s| s.remote_ids.iter().map(|id| (s.entity, id)))
+                {
+                    self.revive(entity, id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn revive(&mut self, entity: Entity, id: &str) {
+        let link = self.links.get_mut(&(entity, id.to_owned())).filter(|link| link.deleted);
+        let Some(link) = link else { return };
+        let Some(row) = self.rows.get_mut(&link.hub_id) else { return };
+        link.deleted = false;
+        Arc::make_mut(row).deleted = false;
+        self.written += 1;
     }
 
     /// Source ids of the rows of `table` whose `column` refers to the row and that are present.
