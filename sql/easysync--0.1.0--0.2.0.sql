@@ -570,6 +570,7 @@ begin
     set account = coalesce(answer ->> 'account_key', c.account),
         account_label = coalesce(answer ->> 'account_label', c.account_label),
         platform = coalesce(answer ->> 'platform', c.platform),
+        reads_budget = (answer ->> 'reads_budget')::bigint,
         sealed = coalesce(decode(answer ->> 'sealed', 'base64'), c.sealed),
         key_id = case when answer ->> 'sealed' is not null then answer ->> 'key_id' else c.key_id end,
         sealed_at = case when answer ->> 'sealed' is not null then now() else c.sealed_at end,

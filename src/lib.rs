@@ -8,6 +8,7 @@ mod api;
 mod error;
 mod guc;
 mod host;
+mod pace;
 mod secrets;
 mod shmem;
 mod store;

@@ -50,11 +50,20 @@ pub struct Slot {
     pub without_extension: AtomicU32,
 }
 
+/// The next call of an account, whoever makes it.
+pub struct PaceSlot {
+    /// Which account; 0: free.
+    pub key: AtomicU64,
+    /// When its next place is due, in microseconds of the monotonic clock.
+    pub due: AtomicI64,
+}
+
 pub struct Shared {
     pub launcher_latch: AtomicU64,
     /// Raised by whatever may make a database need a worker.
     pub rescan: AtomicU32,
     pub slots: [Slot; SLOTS],
+    pub paces: [PaceSlot; SLOTS],
 }
 
 // Atomics only, no pointer into a process.
@@ -75,6 +84,7 @@ impl Default for Shared {
                 blocked_until: 0.into(),
                 without_extension: 0.into(),
             }),
+            paces: std::array::from_fn(|_| PaceSlot { key: 0.into(), due: 0.into() }),
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::error::to_json;
 use crate::secrets::{self, Keyring, base64_encode};
 use crate::{guc, host, worker};
 use engine::connector::{self, Account, Check};
-use engine::http::HttpContext;
 use engine::store::{Connection, Secret};
 use engine::{Error, Result};
 use pgrx::prelude::*;
@@ -52,6 +51,7 @@ fn try_open(
         true => Some(seal(tenant, connection, &secret).map_err(one)?),
         false => None,
     };
+    let reads_budget = connector::reads_budget(connector, &settings, &policy);
     let opened = Connection {
         tenant: tenant.into(),
         name: connection.into(),
@@ -69,6 +69,7 @@ fn try_open(
     Ok(json!({
         "account_key": Some(&account_key).filter(|key| !key.is_empty()),
         "pending": pending,
+        "reads_budget": reads_budget,
         "account_label": account.as_ref().map(|a| &a.label),
         "platform": account.as_ref().map(|a| &a.platform),
         "key_id": sealed.as_ref().map(|(key_id, _)| key_id),
@@ -122,7 +123,7 @@ pub(super) fn seal(tenant: &str, connection: &str, secret: &Secret) -> Result<(S
 
 /// Asks the platform, on a side thread: Ctrl-C ends it.
 fn ask(connection: Connection) -> Result<(Option<Account>, Vec<Check>)> {
-    let http = HttpContext::new(worker::http_config()?)?;
+    let http = worker::http_context()?;
     let cancel = CancellationToken::new();
     // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
     let _guard = cancel.clone().drop_guard();

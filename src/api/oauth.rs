@@ -6,14 +6,12 @@ use crate::secrets::{Keyring, base64_encode};
 use crate::{guc, host, worker};
 use engine::connector::quickbooks::auth::{Callback, State, TokenSet};
 use engine::connector::quickbooks::push::{app, parse};
-use engine::http::HttpContext;
 use engine::store::{Connection, Secret};
 use engine::{Error, Result};
 use jiff::Timestamp;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 fn answer(result: Result<Value>) -> Value {
     result.unwrap_or_else(|error| json!({ "errors": [to_json(&error)] }))
@@ -53,7 +51,7 @@ pub fn authorize_url(tenant: &str, connection: &str, redirect_uri: &str) -> Valu
 
 fn try_authorize_url(tenant: &str, name: &str, redirect_uri: &str) -> Result<Value> {
     let connection = connection_of(tenant, name)?;
-    let http = HttpContext::new(worker::http_config()?)?;
+    let http = worker::http_context()?;
     let app = app(&connection, &parse(&connection, &http)?, &http)?;
     let mut nonce = [0u8; 16];
     if !unsafe { pg_sys::pg_strong_random(nonce.as_mut_ptr().cast(), nonce.len()) } {
@@ -95,10 +93,9 @@ fn try_exchange(callback_url: &str) -> Result<Value> {
     let state = open_state(callback_url)?;
     let callback = Callback::parse(callback_url)?;
     let connection = connection_of(state.tenant.as_str(), state.connection.as_str())?;
-    let config = worker::http_config()?;
+    let http = worker::http_context()?;
     let exchanged = connection.clone();
     let tokens: TokenSet = host::block_on(async move {
-        let http: Arc<HttpContext> = HttpContext::new(config)?;
         let app = app(&exchanged, &parse(&exchanged, &http)?, &http)?;
         app.exchange(&callback, &state.redirect_uri).await
     })??;

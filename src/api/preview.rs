@@ -4,7 +4,6 @@ use super::accounts::stored;
 use crate::error::to_json;
 use crate::store::PgStore;
 use crate::{host, worker};
-use engine::http::HttpContext;
 use engine::model::{Direction, Entity, Mode};
 use engine::plan::Status;
 use engine::push::{Preview, Push};
@@ -61,13 +60,13 @@ fn try_plan(
         resumed: false,
         dry_run: true,
     };
-    let config = worker::http_config()?;
-    let clock = Arc::clone(&config.clock);
+    let http = worker::http_context()?;
+    let clock = Arc::clone(&http.config.clock);
     let cancel = CancellationToken::new();
     // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
     let _guard = cancel.clone().drop_guard();
     let preview = host::block_on_with(move |bridge| async move {
-        let http = HttpContext::new(config)?.with_cancel(cancel.clone());
+        let http = http.with_cancel(cancel.clone());
         let target = engine::connector::open_session_target(&stream.connection, &http)?;
         let push = Push {
             store: Arc::new(PgStore::new(bridge, 0, Duration::from_secs(60))),

@@ -179,7 +179,7 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     let internal = |e: std::io::Error| engine::Error::internal(e.to_string());
     let bridge = Bridge::new().map_err(internal)?;
     let runtime = host::build_runtime(2).map_err(internal)?;
-    let http = HttpContext::new(http_config()?)?;
+    let http = http_context()?;
     let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
     let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
     let runner = Runner {
@@ -228,8 +228,12 @@ fn watch(runtime: &Runtime, bridge: &Arc<Bridge>, task: impl Future<Output = ()>
     });
 }
 
-/// The HTTP layer's settings, as the server has them now.
-pub fn http_config() -> engine::Result<HttpConfig> {
+/// Calls by the server's settings as they are now, at the pace that all of its processes keep.
+pub fn http_context() -> engine::Result<Arc<HttpContext>> {
+    HttpContext::paced(http_config()?, crate::pace::of_server())
+}
+
+fn http_config() -> engine::Result<HttpConfig> {
     let ca_pem = match crate::guc::ca_file() {
         None => None,
         Some(path) => Some(std::fs::read(&path).map_err(|e| {

@@ -7,7 +7,7 @@ mod launcher;
 mod main_loop;
 mod utility;
 
-pub use main_loop::http_config;
+pub use main_loop::http_context;
 
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::pg_sys;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use easysync_tests::bed::{Setup, with_bed};
-use easysync_tests::books::{Books, COMPANIES, Table, breathe, recorded, with_books};
+use easysync_tests::books::{Books, COMPANIES, Table, recorded, with_books};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,6 @@ fn an_order_is_previewed_pushed_once_and_updated_in_place() -> Result<()> {
         ensure!(bed.count("easysync.sync_queue")? == 0, "a preview queues nothing");
         ensure!(books.count(bed, "SalesReceipt")? == 0, "a preview writes nothing");
 
-        breathe();
         let push = "select easysync.trigger('orders', connection => 'books', ids => '{175}')";
         let id: i64 = bed.db.query_one(push, &[])?.get(0);
         let run = books.wait(bed, id)?;

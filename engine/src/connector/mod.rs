@@ -153,6 +153,18 @@ pub fn validate(
     }
 }
 
+/// Metered reads that an account has for a month. None: nothing is metered there.
+pub fn reads_budget(
+    connector: &str,
+    settings: &Value,
+    policy: &crate::http::AddressPolicy,
+) -> Option<u64> {
+    match connector {
+        "quickbooks" => quickbooks::check::reads_budget(settings, policy),
+        _ => None,
+    }
+}
+
 /// How a run gets the connector of a connection; a simulation brings its own.
 pub type Open =
     Arc<dyn Fn(&Arc<Connection>, &Arc<HttpContext>) -> Result<Arc<dyn Connector>> + Send + Sync>;

@@ -5,6 +5,7 @@ use super::breaker::{BreakerPolicy, Circuit, Permit};
 use super::failure::{self, Failure};
 use super::limits::{Limits, after};
 use super::meter::{WaitReason, Waiting};
+use super::pace::Spacing;
 use super::request::{Request, Response};
 use super::retry::RetryPolicy;
 use super::{HttpContext, Target, exchange};
@@ -48,6 +49,7 @@ impl Default for ClientConfig {
 #[derive(Clone)]
 pub struct Client {
     pub(super) http: Arc<HttpContext>,
+    pub(super) name: Arc<str>,
     pub(super) account: Arc<AccountState>,
     pub(super) config: Arc<ClientConfig>,
 }
@@ -140,12 +142,19 @@ impl Client {
             }
             self.wait(held, WaitReason::Throttled).await;
         }
-        let wait = account.take_token(steady.now());
+        let wait = account.take_token(steady.now()).max(self.place_among_all());
         self.wait(wait, WaitReason::Paced).await;
         match account.breaker.admit(steady.now()) {
             Ok(permit) => Ok(Leave { permit, _place: place }),
             Err(wait) => Err(self.circuit_open(target, wait)),
         }
+    }
+
+    /// How long it is until this call's place among those of all processes.
+    fn place_among_all(&self) -> Duration {
+        let pace = self.http.shared.pace.as_ref();
+        let spacing = Spacing::of(&self.config.limits.rates);
+        pace.zip(spacing).map_or(Duration::ZERO, |(pace, spacing)| pace.take(&self.name, spacing))
     }
 
     async fn attempt(

@@ -24,6 +24,7 @@ mod failure;
 mod json;
 mod limits;
 mod meter;
+mod pace;
 mod request;
 mod resolver;
 mod retry;
@@ -34,6 +35,7 @@ pub use client::{Client, ClientConfig};
 pub use json::{Json, json_body};
 pub use limits::{Limits, Rate};
 pub use meter::{Meter, WaitReason, Waiting};
+pub use pace::{Pace, Spacing};
 pub use request::{Attempt, Request, Response, Signer};
 pub use reqwest::{Method, StatusCode, Url, header};
 pub use retry::RetryPolicy;
@@ -76,26 +78,38 @@ struct Shared {
     listed: reqwest::Client,
     accounts: Mutex<BTreeMap<String, Arc<AccountState>>>,
     random: Mutex<fastrand::Rng>,
+    /// Kept with other processes. None: this one calls alone.
+    pace: Option<Arc<dyn Pace>>,
     steady: Steady,
 }
 
 impl HttpContext {
     /// A context with random jitter. Fails where `ca_pem` holds no certificates.
     pub fn new(config: HttpConfig) -> Result<Arc<Self>> {
-        HttpContext::build(config, fastrand::Rng::new())
+        HttpContext::build(config, fastrand::Rng::new(), None)
+    }
+
+    /// A context whose accounts keep a pace together with those of other processes.
+    pub fn paced(config: HttpConfig, pace: Option<Arc<dyn Pace>>) -> Result<Arc<Self>> {
+        HttpContext::build(config, fastrand::Rng::new(), pace)
     }
 
     /// A context whose jitter and nonces follow from `seed`.
     pub fn seeded(config: HttpConfig, seed: u64) -> Result<Arc<Self>> {
-        HttpContext::build(config, fastrand::Rng::with_seed(seed))
+        HttpContext::build(config, fastrand::Rng::with_seed(seed), None)
     }
 
-    fn build(config: HttpConfig, random: fastrand::Rng) -> Result<Arc<Self>> {
+    fn build(
+        config: HttpConfig,
+        random: fastrand::Rng,
+        pace: Option<Arc<dyn Pace>>,
+    ) -> Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             public: transport(&config, resolver::PublicOnly)?,
             listed: transport(&config, resolver::Any)?,
             accounts: Mutex::default(),
             random: Mutex::new(random),
+            pace,
             steady: Steady::new(config.clock.clone()),
         });
         let cancel = CancellationToken::new();
@@ -123,7 +137,12 @@ impl HttpContext {
             .clone();
         drop(accounts);
         state.configure(&config.limits, config.breaker);
-        Client { http: self.clone(), account: state, config: Arc::new(config) }
+        Client {
+            http: self.clone(),
+            name: account.into(),
+            account: state,
+            config: Arc::new(config),
+        }
     }
 
     /// State of an account's circuit. None: it was never called by this context or its kin.

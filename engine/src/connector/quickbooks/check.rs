@@ -31,6 +31,11 @@ pub fn validate(
     Ok(tokens.map(|tokens| tokens.realm.to_string()).unwrap_or_default())
 }
 
+/// The month's metered reads; None where the settings can't be read.
+pub fn reads_budget(settings: &Value, policy: &AddressPolicy) -> Option<u64> {
+    Settings::parse(settings, policy).ok().map(|settings| settings.posting.read_budget)
+}
+
 /// A company whose checks are asked for in a session.
 pub struct QuickBooks {
     access: Arc<Access>,
