@@ -23,6 +23,8 @@ use tokio::runtime::Runtime;
 /// How long the end of the runtime may take: `pg_ctl stop` waits for it.
 const SHUTDOWN: Duration = Duration::from_millis(200);
 const WAIT_MS: i64 = 60_000;
+/// How soon after its last work a worker that idles has its counts taken.
+const COUNT_MS: i64 = 1_100;
 /// Advisory lock of the worker's session: "easysync" in ASCII.
 const WORKER_LOCK: i64 = 0x6561_7379_7379_6e63;
 
@@ -251,6 +253,8 @@ fn serve(slot: &Slot, bridge: &Bridge) {
     log!("easysync: worker started");
     report(slot, false);
     bridge.woken.tell();
+    // Counts of what was done that nobody can see yet: Postgres takes them once a second at most.
+    let mut uncounted = false;
     loop {
         // SIGTERM ends the process here: FATAL, then stop_engine.
         pgrx::check_for_interrupts!();
@@ -283,8 +287,12 @@ fn serve(slot: &Slot, bridge: &Bridge) {
         if worked {
             report(slot, false);
             unsafe { pg_sys::pgstat_report_stat(false) };
+            uncounted = true;
+        } else if uncounted {
+            unsafe { pg_sys::pgstat_report_stat(true) };
+            uncounted = false;
         }
-        if host::wait(bridge, WAIT_MS) {
+        if host::wait(bridge, if uncounted { COUNT_MS } else { WAIT_MS }) {
             bridge.woken.tell();
         }
     }
