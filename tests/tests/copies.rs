@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use easysync_tests::bed::{Bed, Setup, with_bed};
+use easysync_tests::books::Books;
 use easysync_tests::cluster::{Cluster, Options, Stop};
 use easysync_tests::compare::differences;
 use easysync_tests::process::run;
@@ -104,6 +105,39 @@ fn a_clone_of_the_server_makes_no_call() -> Result<()> {
         outcome?;
         // The original isn't disturbed.
         bed.sync_well("orders", "incremental").map(drop)
+    })
+}
+
+#[test]
+fn a_clone_neither_reads_the_books_nor_renews_their_tokens() -> Result<()> {
+    with_bed("clone-books", Setup::default(), |bed| {
+        lived_in(bed)?;
+        let books = Books::connect(bed, "us_single")?;
+        let mut clone = bed.cluster.base_backup("test-clone-books-copy", false)?;
+        clone.add_settings(&[("easysync.instance", "staging")])?;
+        // Whoever calls now has to renew its token first.
+        books.act(bed, "expire_access", &json!({}))?;
+        let before = books.get(bed, "calls")?;
+        clone.start()?;
+        let outcome = clone.client(&bed.database).and_then(|mut copy| {
+            assert_silent(bed, &mut copy)?;
+            for sql in [
+                "select * from easysync.test_connection('books')",
+                "select * from easysync.dry_run('orders', connection => 'books')",
+                "select easysync.trigger('orders', connection => 'books')",
+            ] {
+                let _ = copy.query(sql, &[]);
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            ensure!(books.get(bed, "calls")? == before, "{}", books.get(bed, "calls")?);
+            Ok(())
+        });
+        clone.remove()?;
+        outcome?;
+        // The original's grant is still the newest.
+        let run = books.push(bed, "incremental")?;
+        ensure!(run.created > 0 && books.writes(bed)? > 0, "{run:?}");
+        Ok(())
     })
 }
 
