@@ -40,8 +40,9 @@ bench: ## Measure throughput and idle cost; prints `name value unit target`
 bench-peers: ## The same with the peers (PL/Python loader, dlt) side by side
 	@scripts/bench_peers.sh
 
-torture: ## Kill things at random points and compare: make torture SEED=1 POINTS=500
-	@scripts/run.sh --release torture $(if $(SEED),--seed $(SEED)) $(if $(POINTS),--points $(POINTS))
+torture: ## Kill things at random points and compare: make torture SEED=1 POINTS=500 ONLY=pushes
+	@scripts/run.sh --release torture $(if $(SEED),--seed $(SEED)) $(if $(POINTS),--points $(POINTS)) \
+		$(if $(ONLY),--only $(ONLY))
 
 install: ## Install into your server: make install PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
 	@scripts/install.sh "$(PG_CONFIG)"

@@ -222,7 +222,16 @@ pub fn end(run: &Run, step: &Step, outcome: Outcome, error: Option<&Error>) -> D
     )?;
     let walked = matches!(outcome, Outcome::Succeeded | Outcome::Partial);
     if walked && run.mode != Mode::Ids && run.filters.is_empty() && !run.dry_run {
-        spi::run("select easysync_internal.note_verified($1, $2, $3)", &stream_args(&step.stream))?;
+        // A push has one step, which brings what its records need.
+        let carried = match step.stream.direction {
+            Direction::Push => step.stream.entity.brings(),
+            _ => std::slice::from_ref(&step.stream.entity),
+        };
+        for entity in carried {
+            let mut args = stream_args(&step.stream);
+            args[2] = entity.as_str().into();
+            spi::run("select easysync_internal.note_verified($1, $2, $3)", &args)?;
+        }
     }
     Ok(())
 }

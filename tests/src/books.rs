@@ -168,6 +168,12 @@ impl Books {
         calls["calls"].as_u64().with_context(|| format!("{calls}"))
     }
 
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self, bed: &Bed) -> Result<()> {
+        let path = format!("/quickbooks/companies/{}/calls", self.realm);
+        bed.simulator.delete(&path).map(drop)
+    }
+
     /// What a person does in QuickBooks: `edit`, `pay`, `deposit`, ...
     pub fn act(&self, bed: &Bed, action: &str, with: &Value) -> Result<Value> {
         bed.simulator.post(&format!("/quickbooks/companies/{}/actions/{action}", self.realm), with)
@@ -206,6 +212,11 @@ impl Books {
 
     /// Waits for the end of a sync, and confirms what it asks for.
     pub fn wait(&self, bed: &mut Bed, id: i64) -> Result<Run> {
+        self.wait_for(bed, id, Duration::from_secs(180))
+    }
+
+    /// The same with another patience.
+    pub fn wait_for(&self, bed: &mut Bed, id: i64, limit: Duration) -> Result<Run> {
         let began = Instant::now();
         loop {
             let run = Run::read(&mut bed.db, id)?;
@@ -215,7 +226,7 @@ impl Books {
             if run.status == "awaiting_confirmation" {
                 self.confirm(bed, id)?;
             }
-            if began.elapsed() > Duration::from_secs(180) {
+            if began.elapsed() > limit {
                 bail!("sync {id} doesn't end: {run:?}");
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -2,8 +2,8 @@
 
 use super::Push;
 use super::sending::done;
-use super::store::ItemOutcome;
-use super::target::{Answer, Cure, Found, Item, Refetched};
+use super::store::{ItemOutcome, Settled};
+use super::target::{Answer, Call, Cure, Found, Item, Refetched};
 use crate::error::{Error, Result};
 use crate::plan::Action;
 
@@ -51,17 +51,41 @@ impl Push {
             item.request_id = self.target.request_id(&item);
             let call = self.target.call(vec![item.clone()]);
             self.store.intend(&self.run, &self.step, &call).await?;
-            let answer = self.target.send(&call).await.answers.into_iter().next();
-            match answer {
-                Some(Answer::Done(ack)) => return Ok(done(&item, ack)),
-                Some(Answer::Unknown(error)) => return Ok(ItemOutcome::Unknown(error)),
-                Some(Answer::Refused { error: newer, cure: Cure::Refetch }) => error = newer,
-                Some(Answer::Refused { error, .. }) => return Ok(failed(error)),
-                Some(Answer::NotSent(error)) => return Ok(failed(error)),
-                None => break,
+            let sent = self.target.send(&call).await;
+            let Some(answer) = sent.answers.into_iter().next() else { break };
+            let (outcome, newer) = match answer {
+                Answer::Done(ack) => (done(&item, ack), None),
+                Answer::Unknown(error) => (ItemOutcome::Unknown(error), None),
+                Answer::Refused { error, cure: Cure::Refetch } => {
+                    (ItemOutcome::Planned, Some(error))
+                }
+                Answer::Refused { error, .. } | Answer::NotSent(error) => (failed(error), None),
+            };
+            self.settle_rebased(call, &outcome, sent.http_status, sent.trace).await?;
+            match newer {
+                Some(newer) => error = newer,
+                None => return Ok(outcome),
             }
         }
         Ok(failed(error))
+    }
+
+    /// Closes the intent of a rebased write, so that nobody sends it again. What it did is committed
+    /// with it; a refusal is told by the write that it stands for.
+    async fn settle_rebased(
+        &self,
+        call: Call,
+        outcome: &ItemOutcome,
+        http_status: Option<u16>,
+        trace: Option<String>,
+    ) -> Result<()> {
+        let outcome = match outcome {
+            ItemOutcome::Failed { .. } => ItemOutcome::Planned,
+            other => other.clone(),
+        };
+        let items = call.items.into_iter().map(|item| (item, outcome.clone())).collect();
+        let settled = Settled { request_id: call.request_id, http_status, trace, items };
+        self.store.settle(&self.run, &self.step, &settled, self.target.take_spent()).await
     }
 }
 

@@ -1,51 +1,72 @@
-//! A shop that keeps changing is pulled while workers and servers die, connections break, disks
-//! fill and an application's triggers refuse rows, each at a random point of a pull. Afterwards
-//! the hub equals the shop: nothing twice, nothing missing.
+//! Things break at random points of syncs, and afterwards everything is as if nothing had.
 //!
-//! The seed decides what happens in which order, and at which call of a pull.
+//! [`Target::Pulls`]: a shop that keeps changing is pulled, and the hub equals the shop.
+//! [`Target::Pushes`]: the same shop's orders are pushed into simulated books, and there is one
+//! sales document for each order and one reversing document for each refund, to the cent.
+//!
+//! The seed decides what happens in which order, and at which call.
 
-mod blow;
-mod full_disk;
-mod shopping;
+mod breaking;
+mod pulls;
+mod pushes;
 
-use crate::bed::{Bed, Setup};
-use crate::cluster::{Options, Stop};
-use crate::compare::differences;
+use crate::bed::Bed;
+use crate::cluster::Stop;
 use crate::environment::Environment;
-use anyhow::{Context, Result, ensure};
-use blow::Blow;
-use fastrand::Rng;
-use full_disk::SmallDisk;
-use serde_json::json;
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// After so many blows all is set right and compared.
-const BLOWS_BETWEEN_LOOKS: u32 = 10;
+/// What is tortured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// From the shop into the hub.
+    Pulls,
+    /// From the hub into the books.
+    Pushes,
+}
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    pub target: Target,
     pub seed: u64,
     /// How many times something breaks.
     pub points: u32,
-    /// Orders of the shop at first.
+    /// After so many all is set right and compared.
+    pub between_looks: u32,
+    /// Orders of the shop at first. Pushes begin with the recorded shop.
     pub orders: u64,
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    pub target: Target,
     pub seed: u64,
     pub blows: BTreeMap<&'static str, u32>,
     pub syncs: u32,
-    /// Hub against shop, and whatever else isn't right.
+    /// What isn't as it should be.
     pub problems: Vec<String>,
     pub slowest_stop: Duration,
+    /// What was compared, for the last line.
+    pub compared: String,
 }
 
 impl Report {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            target: plan.target,
+            seed: plan.seed,
+            blows: BTreeMap::new(),
+            syncs: 0,
+            problems: Vec::new(),
+            slowest_stop: Duration::ZERO,
+            compared: String::new(),
+        }
+    }
+
     pub fn is_well(&self) -> bool {
         self.problems.is_empty()
     }
@@ -60,19 +81,13 @@ impl fmt::Display for Report {
         for problem in self.problems.iter().take(40) {
             writeln!(f, "WRONG: {problem}")?;
         }
-        let verdict = if self.is_well() { "the hub equals the shop" } else { "FAILED" };
-        write!(f, "seed {}: {verdict}", self.seed)
+        let well = match self.target {
+            Target::Pulls => "the hub equals the shop",
+            Target::Pushes => "the books equal the shop",
+        };
+        let verdict = if self.is_well() { well } else { "FAILED" };
+        write!(f, "seed {}: {verdict}{}", self.seed, self.compared)
     }
-}
-
-/// Everything a blow needs.
-struct Torture {
-    bed: Bed,
-    random: Rng,
-    disk: Option<SmallDisk>,
-    report: Report,
-    /// How often we made Postgres restart its processes: any other time was not our doing.
-    crashes_wanted: usize,
 }
 
 /// Runs a plan on a bed of its own, telling `say` about each blow.
@@ -83,110 +98,19 @@ pub fn run(
     environment: &Environment,
     name: &str,
     plan: &Plan,
-    mut say: impl FnMut(String),
+    say: impl FnMut(String),
 ) -> Result<Report> {
-    let setup = Setup {
-        cluster: Options::default().set("restart_after_crash", "on"),
-        ..Setup::generated(plan.orders)
-    };
-    let bed = Bed::start(environment, name, &setup)?;
-    let mut torture = Torture {
-        bed,
-        random: Rng::with_seed(plan.seed),
-        disk: None,
-        report: Report { seed: plan.seed, ..Report::default() },
-        crashes_wanted: 0,
-    };
-    let outcome = torture.go(plan, &mut say);
-    let Torture { bed, disk, report, .. } = torture;
-    let well = outcome.is_ok() && report.is_well();
-    if let Err(error) = &outcome {
-        say(format!("broken off: {error:#}; logs are in {}", bed.cluster.dir().display()));
+    match plan.target {
+        Target::Pulls => pulls::run(environment, name, plan, say),
+        Target::Pushes => pushes::run(environment, name, plan, say),
     }
-    // The small disk can go once nobody has files on it, and has to before its directory does.
+}
+
+/// Stops a bed; with `well` nothing of it stays. `first`: what has to go once nobody runs.
+fn clear_away<T>(bed: Bed, well: bool, first: T) -> Result<()> {
     if bed.cluster.is_running() {
         bed.cluster.stop(Stop::Immediate)?;
     }
-    drop(disk);
-    bed.stop(well)?;
-    outcome.map(|()| report)
-}
-
-impl Torture {
-    fn go(&mut self, plan: &Plan, say: &mut impl FnMut(String)) -> Result<()> {
-        self.bed.connect_shop()?;
-        self.disk = SmallDisk::mount(&mut self.bed)?;
-        for point in 1..=plan.points {
-            self.shop_goes_on()?;
-            let blow = Blow::draw(&mut self.random, self.disk.is_some());
-            let after_calls = self.random.u64(1..=14);
-            say(format!("{point:>4}  {} after {after_calls} calls", blow.name()));
-            self.strike(blow, after_calls).with_context(|| blow.name())?;
-            *self.report.blows.entry(blow.name()).or_default() += 1;
-            if point % BLOWS_BETWEEN_LOOKS == 0 || point == plan.points {
-                self.settle_and_look(point)?;
-            }
-        }
-        let crashes = self.bed.cluster.log().matches("reinitializing").count();
-        if crashes != self.crashes_wanted {
-            let wanted = self.crashes_wanted;
-            let problem = format!("Postgres reinitialised {crashes} times, {wanted} by our kills");
-            self.report.problems.push(problem);
-        }
-        Ok(())
-    }
-
-    /// Starts a sync, waits for that many calls of it, and lets something break.
-    fn strike(&mut self, blow: Blow, after_calls: u64) -> Result<()> {
-        self.bed.simulator.reset_calls()?;
-        let latency = json!({"ms": self.random.u64(1..30)});
-        self.bed.simulator.fault("latency", latency, serde_json::Value::Null)?;
-        let mode = if self.random.u8(0..3) == 0 { "full" } else { "incremental" };
-        self.bed.db.execute("select easysync.trigger('orders', $1)", &[&mode])?;
-        self.report.syncs += 1;
-        let began = Instant::now();
-        while self.bed.simulator.calls()? < after_calls {
-            // A short sync may make fewer calls: then the blow falls on what comes after it.
-            if began.elapsed() > Duration::from_secs(3) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        blow.strike(self)
-    }
-
-    /// Everything works again, all that was queued has ended, and the hub is held against the
-    /// shop.
-    fn settle_and_look(&mut self, point: u32) -> Result<()> {
-        self.bed.simulator.clear_faults()?;
-        blow::end_refusals(&mut self.bed)?;
-        let settled = "select not exists (select from easysync.sync_runs
-                       where status in ('queued', 'running'))";
-        self.bed.wait_until(settled, Duration::from_secs(120))?;
-        self.bed.db.query("select * from easysync.retry()", &[])?;
-        self.bed.wait_until(settled, Duration::from_secs(120))?;
-        for mode in ["incremental", "full"] {
-            let run = self.bed.sync("orders", mode)?;
-            self.report.syncs += 1;
-            ensure!(run.status == "succeeded", "{mode} sync at rest: {run:?}");
-        }
-        let shop = self.bed.simulator.shop()?;
-        let found = differences(&mut self.bed.db, "shop", &shop)?;
-        self.report.problems.extend(found.into_iter().map(|d| format!("point {point}: {d}")));
-        self.twice(point)
-    }
-
-    /// No record of the shop has two rows or two links.
-    fn twice(&mut self, point: u32) -> Result<()> {
-        for table in ["orders", "customers", "products", "refunds"] {
-            let twice = self.bed.count(&format!(
-                "(select from commerce.{table} where source_id is not null
-                  group by tenant_id, source_connection, source_id having count(*) > 1) as twice"
-            ))?;
-            if twice > 0 {
-                self.report.problems.push(format!("point {point}: {twice} {table} twice"));
-            }
-        }
-        Ok(())
-    }
+    drop(first);
+    bed.stop(well)
 }

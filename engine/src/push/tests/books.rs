@@ -14,6 +14,8 @@ use std::sync::Mutex;
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// None: the next one strikes the next call.
+    None,
     /// It never arrives.
     NotSent,
     /// It is done, and the answer is lost.

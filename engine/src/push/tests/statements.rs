@@ -296,6 +296,53 @@ async fn a_version_that_moved_alone_is_rebased() {
 }
 
 #[tokio::test]
+async fn a_rebased_write_is_settled_and_never_goes_out_again() {
+    let bed = Bed::new(10, 30);
+    bed.hub.order(1, 7, "10.00");
+    bed.run().await.unwrap();
+    {
+        let mut state = bed.books.state.lock().unwrap();
+        state.forgets_requests = true;
+        state.records.values_mut().find(|r| r.kind == "Sale").unwrap().version += 5;
+    }
+    bed.hub.order(1, 7, "12.00");
+    let calls = bed.books.calls();
+    bed.run().await.unwrap();
+    bed.run().await.unwrap();
+    // The stale one, and the one on the newer version.
+    assert_eq!(bed.books.calls(), calls + 2);
+    assert_eq!(bed.books.of_kind("Sale")[0].1.version, 6);
+    assert!(bed.hub.state.lock().unwrap().calls.values().all(|call| call.status == "done"));
+}
+
+#[tokio::test]
+async fn a_rebased_write_whose_answer_was_lost_ends_in_one_update() {
+    for forgets in [false, true] {
+        let bed = Bed::new(10, 30);
+        bed.hub.order(1, 7, "10.00");
+        bed.run().await.unwrap();
+        {
+            let mut state = bed.books.state.lock().unwrap();
+            state.forgets_requests = forgets;
+            state.records.values_mut().find(|r| r.kind == "Sale").unwrap().version += 5;
+            // The stale one is answered, the rebased one isn't.
+            state.faults.extend([Fault::None, Fault::LostAnswer]);
+        }
+        bed.hub.order(1, 7, "12.00");
+        bed.run().await.unwrap();
+        bed.run().await.unwrap();
+        let calls = bed.books.calls();
+        bed.run().await.unwrap();
+        assert_eq!(bed.books.calls(), calls, "{forgets}");
+        let sale = bed.books.of_kind("Sale")[0].1.clone();
+        assert_eq!((sale.body["total"].as_str(), sale.version), (Some("12.00"), 6), "{forgets}");
+        let state = bed.hub.state.lock().unwrap();
+        assert!(state.failures.is_empty() && state.queue.is_empty(), "{forgets}");
+        assert!(state.calls.values().all(|call| call.status == "done"), "{forgets}");
+    }
+}
+
+#[tokio::test]
 async fn verify_mode_asks_before_every_create() {
     let bed = Bed::new(10, 30);
     bed.hub.order(1, 7, "10.00");

@@ -4,7 +4,7 @@
 use super::answers::acknowledged;
 use super::{Books, fields, state};
 use crate::connector::quickbooks::kind::Kind;
-use crate::connector::quickbooks::lookup::{NAMED, NUMBERED};
+use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
 use crate::posting::compare::{self, Drift, FieldChange};
@@ -30,20 +30,19 @@ impl Books {
         let Some(number) = item.number.as_deref() else { return Ok(Found::Nothing) };
         let by_hand = self.asked_numbers(number);
         let numbers: Vec<&str> = by_hand.iter().map(String::as_str).collect();
-        let found = self.api.documents_by_number(&numbers, &NUMBERED).await?;
+        // Reads are metered, and a document of another kind is never what this item stands for.
+        let found = self.api.documents_by_number(&numbers, &[kind]).await?;
         let marked = |ack: &&Ack| {
             let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
-            ack.kind == kind && numbers::is_marked(note, mark(item))
+            numbers::is_marked(note, mark(item))
         };
         let ours = found
             .iter()
             .find(marked)
-            .or_else(|| found.iter().find(|ack| ack.kind == kind && self.is_same_sale(item, ack)));
+            .or_else(|| found.iter().find(|ack| self.is_same_sale(item, ack)));
         match (ours, found.iter().find(|ack| ack.document_number.as_deref() == Some(number))) {
             (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
-            (None, Some(other)) if other.kind == kind => {
-                Ok(Found::Other(taken(item, other, "number")))
-            }
+            (None, Some(other)) => Ok(Found::Other(taken(item, other, "number"))),
             _ => Ok(Found::Nothing),
         }
     }

@@ -3,10 +3,10 @@
 use super::Torture;
 use crate::bed::Bed;
 use crate::cluster::Stop;
-use anyhow::{Result, ensure};
+use crate::torture::breaking;
+use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// One way in which things break.
@@ -67,8 +67,10 @@ impl Blow {
     pub(super) fn strike(self, torture: &mut Torture) -> Result<()> {
         match self {
             Blow::WorkerKilled => kill_worker(torture),
-            Blow::WorkerTerminated => signal(&mut torture.bed, "pg_terminate_backend"),
-            Blow::WorkerCancelled => signal(&mut torture.bed, "pg_cancel_backend"),
+            Blow::WorkerTerminated => {
+                breaking::signal_worker(&mut torture.bed, "pg_terminate_backend")
+            }
+            Blow::WorkerCancelled => breaking::signal_worker(&mut torture.bed, "pg_cancel_backend"),
             Blow::ServerStoppedAtOnce => stop_and_start(torture, Stop::Immediate),
             Blow::ServerStoppedFast => stop_and_start(torture, Stop::Fast),
             Blow::ConnectionsReset => some_calls(torture, "reset", json!({})),
@@ -83,54 +85,23 @@ impl Blow {
             }
             Blow::TriggerRefuses => refuse_rows(torture),
             Blow::DiskFull => fill_disk(torture),
-            Blow::SyncCancelled => {
-                torture.bed.db.execute(
-                    "select easysync.cancel(sync_id) from easysync.sync_runs
-                     where status in ('queued', 'running')",
-                    &[],
-                )?;
-                Ok(())
-            }
+            Blow::SyncCancelled => breaking::cancel_syncs(&mut torture.bed),
         }
     }
 }
 
-fn signal(bed: &mut Bed, function: &str) -> Result<()> {
-    let sql = format!(
-        "select {function}(pid) from pg_stat_activity
-         where backend_type = 'easysync worker' and datname = current_database()"
-    );
-    bed.db.execute(&sql, &[])?;
+fn kill_worker(torture: &mut Torture) -> Result<()> {
+    let killed = breaking::kill_worker(&mut torture.bed)?;
+    torture.crashes_wanted += usize::from(killed);
     Ok(())
 }
 
-/// Postgres restarts all its processes then, as after any crash.
-fn kill_worker(torture: &mut Torture) -> Result<()> {
-    let pid = torture.bed.worker_pid()?;
-    let killed = Command::new("kill").arg("-9").arg(pid.to_string()).status()?;
-    if killed.success() {
-        torture.crashes_wanted += 1;
-    }
-    // Our session dies with it; it may take a moment to hear of it.
-    while torture.bed.db.batch_execute("select 1").is_ok() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    torture.bed.reconnect_patiently()
-}
-
 fn stop_and_start(torture: &mut Torture, mode: Stop) -> Result<()> {
-    let bed = &mut torture.bed;
+    let took = breaking::stop_and_start(&mut torture.bed, mode)?;
     if mode == Stop::Fast {
-        // Its own checkpoint isn't the worker's doing.
-        bed.db.batch_execute("checkpoint")?;
-    }
-    let took = bed.cluster.stop(mode)?;
-    if mode == Stop::Fast {
-        ensure!(took < Duration::from_secs(2), "a fast stop took {took:?}");
         torture.report.slowest_stop = torture.report.slowest_stop.max(took);
     }
-    bed.cluster.start()?;
-    bed.reconnect_patiently()
+    Ok(())
 }
 
 /// The next few calls go wrong, or some of many.
