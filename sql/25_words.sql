@@ -173,5 +173,9 @@ as $$
            ('quickbooks', 'customers', 'push', array['off', 'push']),
            ('quickbooks', 'products', 'push', array['off', 'push']),
            ('quickbooks', 'orders', 'push', array['off', 'push']),
-           ('quickbooks', 'refunds', 'push', array['off', 'push'])
+           ('quickbooks', 'refunds', 'push', array['off', 'push']),
+           ('quickbooks', 'invoices', 'off', array['off', 'pull']),
+           ('quickbooks', 'payments', 'off', array['off', 'pull']),
+           ('quickbooks', 'vendors', 'off', array['off', 'pull']),
+           ('quickbooks', 'bills', 'off', array['off', 'pull'])
 $$;

@@ -489,7 +489,11 @@ as $$
            ('quickbooks', 'customers', 'push', array['off', 'push']),
            ('quickbooks', 'products', 'push', array['off', 'push']),
            ('quickbooks', 'orders', 'push', array['off', 'push']),
-           ('quickbooks', 'refunds', 'push', array['off', 'push'])
+           ('quickbooks', 'refunds', 'push', array['off', 'push']),
+           ('quickbooks', 'invoices', 'off', array['off', 'pull']),
+           ('quickbooks', 'payments', 'off', array['off', 'pull']),
+           ('quickbooks', 'vendors', 'off', array['off', 'pull']),
+           ('quickbooks', 'bills', 'off', array['off', 'pull'])
 $$;
 
 create or replace function easysync_internal.ask_account(tenant text, connection_name text, connector text, settings jsonb,

@@ -1,12 +1,12 @@
 //! Takes runs from the queue and carries them out, one at a time for each entity of a tenant.
 
 use crate::clock::Clock;
-use crate::connector::Open;
+use crate::connector::{Open, is_metered};
 use crate::error::{Category, Error, Result};
 use crate::http::HttpContext;
 use crate::model::{ConnectionName, Direction};
 use crate::pull::{self, Pull};
-use crate::push::store::PushStore;
+use crate::push::store::{PushStore, Spent};
 use crate::push::target::Target;
 use crate::push::{End, Push};
 use crate::store::{
@@ -164,19 +164,36 @@ impl Runner {
                 never = show => match never {},
             };
         }
-        let connector = (self.open)(&step.stream.connection, &http)?;
+        let reads = self.reads_used(step).await?;
+        let connector = (self.open)(&step.stream.connection, &http, reads)?;
         let show = self.show_waits(run.sync_id, step.step, "fetching", &http);
         let pull = Pull {
             store: Arc::clone(&self.store),
-            connector,
+            connector: Arc::clone(&connector),
             clock: Arc::clone(&self.clock),
             cancel: cancel.clone(),
             run: run.clone(),
             step: step.clone(),
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = pull.carry_out() => result.map(End::Done),
             never = show => match never {},
+        };
+        // Also reads of a pull that failed were made.
+        let spent = Spent { reads: connector.take_reads(), calls: 0 };
+        if let (Some(pusher), true) = (&self.pusher, spent.reads > 0) {
+            pusher.store.spent(run, step, spent).await?;
+        }
+        result
+    }
+
+    /// Metered reads of this month so far.
+    async fn reads_used(&self, step: &Step) -> Result<u64> {
+        match &self.pusher {
+            Some(pusher) if is_metered(&step.stream.connection.connector) => {
+                pusher.store.reads_used(&step.stream).await
+            }
+            _ => Ok(0),
         }
     }
 
@@ -190,7 +207,7 @@ impl Runner {
         let Some(pusher) = &self.pusher else {
             return Err(Error::internal("this host pushes nothing"));
         };
-        let reads = pusher.store.reads_used(&step.stream).await?;
+        let reads = self.reads_used(step).await?;
         Ok(Push {
             store: Arc::clone(&pusher.store),
             target: (pusher.open)(&step.stream.connection, http, reads)?,

@@ -184,12 +184,18 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     let http = http_context()?;
     let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
     let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
+    let accounts = accounts(&store, &http);
     let runner = Runner {
         store: Arc::clone(&store) as Arc<dyn engine::store::Store>,
         http: Arc::clone(&http),
         clock: Arc::new(SystemClock),
-        open: Arc::new(engine::connector::build),
-        pusher: Some(pusher(&store, &http)),
+        open: Arc::new({
+            let accounts = Arc::clone(&accounts);
+            move |connection, http, reads| {
+                engine::connector::build_shared(connection, http, reads, &accounts)
+            }
+        }),
+        pusher: Some(pusher(&store, accounts)),
     };
     let scheduler = Scheduler {
         store: Arc::clone(&store) as Arc<dyn ScheduleStore>,
@@ -203,16 +209,20 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     Ok(bridge)
 }
 
-/// How runs push: each connection's access is opened once and shared by its runs, since only one
-/// of them may renew its tokens.
-fn pusher(store: &Arc<PgStore>, http: &Arc<HttpContext>) -> Pusher {
+/// Each connection's access is opened once and shared by its runs, since only one of them may renew
+/// its tokens.
+fn accounts(store: &Arc<PgStore>, http: &Arc<HttpContext>) -> Arc<Accounts> {
     let vaults = Arc::clone(store);
-    let accounts = Arc::new(Accounts::new(
+    Arc::new(Accounts::new(
         Arc::clone(http),
         Arc::new(move |connection: &_| {
             Arc::new(Vault::new(Arc::clone(&vaults), connection)) as Arc<dyn TokenVault>
         }),
-    ));
+    ))
+}
+
+/// How runs push.
+fn pusher(store: &Arc<PgStore>, accounts: Arc<Accounts>) -> Pusher {
     Pusher {
         store: Arc::clone(store) as Arc<dyn PushStore>,
         open: Arc::new(move |connection, http, reads| {

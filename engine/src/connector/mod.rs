@@ -51,7 +51,8 @@ pub struct Pass {
     /// The pages cover the whole stream in id order: an id between two ends that is missing there
     /// and present in the hub may be gone, and is asked for by id.
     pub complete: bool,
-    /// `remote_type` of the records that `complete` speaks of.
+    /// `remote_type` of the records that `complete` speaks of. Empty: the `ids` of pages are places
+    /// in the list, by which no record is known.
     pub remote_type: &'static str,
     /// Ids only (`_fields=id`): nothing but what is missing counts.
     pub ids_only: bool,
@@ -64,6 +65,8 @@ pub struct Page {
     pub records: Vec<Record>,
     /// Records that couldn't be read.
     pub failures: Vec<RecordFailure>,
+    /// Remote ids of records that the list itself tells to be gone (tombstones).
+    pub gone: Vec<String>,
     /// Ids of every element of the page in its order, read or not.
     pub ids: Vec<i64>,
     /// Elements on the page.
@@ -136,6 +139,11 @@ pub trait Connector: Send + Sync {
 
     /// Records by remote id, at most [`Connector::page_size`] of them.
     async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById>;
+
+    /// Metered reads since this was asked last.
+    fn take_reads(&self) -> u64 {
+        0
+    }
 }
 
 /// The parts of a connection's settings and credentials that can be judged without a call: every
@@ -165,11 +173,34 @@ pub fn reads_budget(
     }
 }
 
-/// How a run gets the connector of a connection; a simulation brings its own.
-pub type Open =
-    Arc<dyn Fn(&Arc<Connection>, &Arc<HttpContext>) -> Result<Arc<dyn Connector>> + Send + Sync>;
+/// How a run gets the connector of a connection; a simulation brings its own. The number: metered
+/// reads of this month so far.
+pub type Open = Arc<
+    dyn Fn(&Arc<Connection>, &Arc<HttpContext>, u64) -> Result<Arc<dyn Connector>> + Send + Sync,
+>;
 
-/// Opens the connector of a connection.
+/// Does the platform count reads against a budget?
+pub fn is_metered(connector: &str) -> bool {
+    connector == "quickbooks"
+}
+
+/// Opens the connector of a connection, for a worker: access is shared by its runs, and renewed.
+pub fn build_shared(
+    connection: &Arc<Connection>,
+    http: &Arc<HttpContext>,
+    reads: u64,
+    accounts: &quickbooks::push::Accounts,
+) -> Result<Arc<dyn Connector>> {
+    match connection.connector.as_str() {
+        "quickbooks" => {
+            let access = accounts.of(connection, reads)?;
+            Ok(Arc::new(quickbooks::check::QuickBooks::with(access, http)))
+        }
+        _ => build(connection, http),
+    }
+}
+
+/// Opens the connector of a connection, for a session.
 pub fn build(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<Arc<dyn Connector>> {
     match connection.connector.as_str() {
         "woocommerce" => Ok(Arc::new(woocommerce::WooCommerce::open(connection, http)?)),
@@ -191,6 +222,10 @@ pub fn mapping_rules(
             woocommerce::defaults::programs(entity, changes)?;
             woocommerce::defaults::in_force(entity, changes)
         }
+        ("quickbooks", Direction::Pull) => {
+            quickbooks::defaults::program(entity, changes)?;
+            quickbooks::defaults::in_force(entity, changes)
+        }
         _ => Err(vec![Problem::error(
             "no_mapping",
             format!("{connector} has no mapping to {} {entity}", direction.as_str()),
@@ -210,6 +245,7 @@ pub fn preview_mapping(
 ) -> Result<String> {
     match connector {
         "woocommerce" => woocommerce::preview(entity, changes, sample, currency),
+        "quickbooks" => quickbooks::preview(entity, changes, sample, currency),
         other => Err(unknown(other)),
     }
 }

@@ -125,7 +125,7 @@ fn target(shape: &Shape, is_line: bool, name: &str) -> Option<Found> {
     // Lists (`taxes`, `shipping_lines`) are written whole.
     let is_object = matches!(table.columns[column].kind, ColumnKind::Json)
         && (table.columns[column].name == "attributes"
-            || table.columns[column].name.ends_with("_address"));
+            || table.columns[column].name.ends_with("address"));
     (is_object && !key.is_empty()).then(|| (table, column, Some(key.into())))
 }
 

@@ -37,6 +37,10 @@ pub enum TableId {
     OrderLines,
     Refunds,
     RefundLines,
+    Invoices,
+    Payments,
+    Vendors,
+    Bills,
 }
 
 /// One hub table: its columns in the order in which a [`super::Row`] holds its cells.
@@ -63,7 +67,7 @@ const fn req(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind, not_null: true }
 }
 
-use ColumnKind::{Bool, Decimal, Int, Json, LineRef, Ref, Text, Time};
+use ColumnKind::{Bool, Date, Decimal, Int, Json, LineRef, Ref, Text, Time};
 
 static CUSTOMERS: Table = Table {
     id: TableId::Customers,
@@ -214,6 +218,98 @@ static REFUND_LINES: Table = Table {
     ],
 };
 
+static INVOICES: Table = Table {
+    id: TableId::Invoices,
+    name: "invoices",
+    parent_column: None,
+    columns: &[
+        col("number", Text),
+        col("customer_id", Ref(Entity::Customers)),
+        col("order_id", Ref(Entity::Orders)),
+        req("status", Text),
+        req("currency", Text),
+        req("issued_on", Date),
+        col("due_on", Date),
+        req("total_tax", Decimal),
+        req("total", Decimal),
+        req("balance", Decimal),
+        req("lines", Json),
+        req("attributes", Json),
+        col("source_id", Text),
+        req("created_at", Time),
+        req("modified_at", Time),
+        col("deleted_at", Time),
+    ],
+};
+
+static PAYMENTS: Table = Table {
+    id: TableId::Payments,
+    name: "payments",
+    parent_column: None,
+    columns: &[
+        col("order_id", Ref(Entity::Orders)),
+        col("invoice_id", Ref(Entity::Invoices)),
+        col("customer_id", Ref(Entity::Customers)),
+        req("currency", Text),
+        req("amount", Decimal),
+        req("unapplied_amount", Decimal),
+        col("method", Text),
+        col("reference", Text),
+        req("status", Text),
+        req("paid_at", Time),
+        req("attributes", Json),
+        col("source_id", Text),
+        req("created_at", Time),
+        req("modified_at", Time),
+        col("deleted_at", Time),
+    ],
+};
+
+static VENDORS: Table = Table {
+    id: TableId::Vendors,
+    name: "vendors",
+    parent_column: None,
+    columns: &[
+        req("display_name", Text),
+        col("email", Text),
+        col("company", Text),
+        col("phone", Text),
+        col("address", Json),
+        col("account_number", Text),
+        col("currency", Text),
+        req("active", Bool),
+        req("attributes", Json),
+        col("source_id", Text),
+        req("created_at", Time),
+        req("modified_at", Time),
+        col("deleted_at", Time),
+    ],
+};
+
+static BILLS: Table = Table {
+    id: TableId::Bills,
+    name: "bills",
+    parent_column: None,
+    columns: &[
+        req("vendor_id", Ref(Entity::Vendors)),
+        col("number", Text),
+        req("status", Text),
+        req("currency", Text),
+        req("billed_on", Date),
+        col("due_on", Date),
+        req("total_tax", Decimal),
+        req("total", Decimal),
+        req("balance", Decimal),
+        req("lines", Json),
+        col("memo", Text),
+        req("attributes", Json),
+        col("source_id", Text),
+        req("created_at", Time),
+        req("modified_at", Time),
+        col("deleted_at", Time),
+    ],
+};
+
 impl TableId {
     pub fn table(self) -> &'static Table {
         match self {
@@ -223,6 +319,10 @@ impl TableId {
             TableId::OrderLines => &ORDER_LINES,
             TableId::Refunds => &REFUNDS,
             TableId::RefundLines => &REFUND_LINES,
+            TableId::Invoices => &INVOICES,
+            TableId::Payments => &PAYMENTS,
+            TableId::Vendors => &VENDORS,
+            TableId::Bills => &BILLS,
         }
     }
 
@@ -233,7 +333,10 @@ impl TableId {
             Entity::Products => Some((TableId::Products, None)),
             Entity::Orders => Some((TableId::Orders, Some(TableId::OrderLines))),
             Entity::Refunds => Some((TableId::Refunds, Some(TableId::RefundLines))),
-            _ => None,
+            Entity::Invoices => Some((TableId::Invoices, None)),
+            Entity::Payments => Some((TableId::Payments, None)),
+            Entity::Vendors => Some((TableId::Vendors, None)),
+            Entity::Bills => Some((TableId::Bills, None)),
         }
     }
 }

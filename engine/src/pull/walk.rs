@@ -60,6 +60,7 @@ impl Pull {
             }
             write.records.splice(0..0, batch.records);
             write.failures.splice(0..0, batch.failures);
+            write.gone.extend(batch.gone);
             cursor.walk = Some(walk.clone());
             write.cursor = Some(cursor.clone());
             if counts(pass) {
@@ -91,6 +92,7 @@ fn counts(pass: &Pass) -> bool {
 struct Batch {
     records: Vec<crate::model::Record>,
     failures: Vec<crate::model::RecordFailure>,
+    gone: Vec<String>,
     ids: Vec<i64>,
     len: usize,
     pages: usize,
@@ -104,13 +106,16 @@ impl Batch {
         let seen = |id: i64| id <= walk.last_id;
         let fresh: Vec<i64> = page.ids.iter().copied().filter(|id| !seen(*id)).collect();
         let own = |entity_type: &str, remote_id: &str| {
-            entity_type != pass.remote_type || !remote_id.parse().is_ok_and(seen)
+            pass.remote_type.is_empty()
+                || entity_type != pass.remote_type
+                || !remote_id.parse().is_ok_and(seen)
         };
         let unreadable = page.len.saturating_sub(page.ids.len());
         let counted = (fresh.len() + unreadable).saturating_sub(page.skipped);
         self.records.extend(page.records.into_iter().filter(|r| own(r.remote_type, &r.remote_id)));
         self.failures
             .extend(page.failures.into_iter().filter(|f| own(pass.remote_type, &f.remote_id)));
+        self.gone.extend(page.gone);
         self.len += fresh.len();
         self.pages += 1;
         self.counted += counted as u64;

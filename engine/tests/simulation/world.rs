@@ -75,7 +75,7 @@ impl World {
             store: store.clone(),
             http: HTTP.clone(),
             clock: shared,
-            open: Arc::new(move |_, _| {
+            open: Arc::new(move |_, _, _| {
                 let (page_size, concurrency) = *sizes.lock().unwrap();
                 Ok(Arc::new(ShopConnector { page_size, concurrency, ..connector.clone() }))
             }),

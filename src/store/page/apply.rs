@@ -13,7 +13,16 @@ use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
 /// Entities in the order in which they are written: what others refer to comes first.
-const ORDER: [Entity; 4] = [Entity::Customers, Entity::Products, Entity::Orders, Entity::Refunds];
+const ORDER: [Entity; 8] = [
+    Entity::Customers,
+    Entity::Products,
+    Entity::Orders,
+    Entity::Refunds,
+    Entity::Vendors,
+    Entity::Invoices,
+    Entity::Payments,
+    Entity::Bills,
+];
 
 /// The last of several appearances of a record in a page counts.
 pub fn newest(records: &[Record]) -> Vec<&Record> {

@@ -1,11 +1,11 @@
-//! QuickBooks as a connection: its checks and its account. Nothing is pulled from it.
+//! QuickBooks as a connection: its checks, its account, and its lists.
 
-use super::auth::TokenSet;
-use super::client::Api;
+use super::auth::{Realm, TokenSet, reauthorize};
+use super::pulls::{self, Books};
 use super::push::{Account as Access, of_session};
 use super::settings::{Settings, credential_problems};
 use crate::connector::{Account, ById, Check, Connector, Page, Pass};
-use crate::error::{Category, Error, Result};
+use crate::error::{Error, Result};
 use crate::http::{AddressPolicy, HttpContext};
 use crate::model::{Entity, Mode};
 use crate::posting::checks::{Finding, check_company, check_settings};
@@ -36,45 +36,33 @@ pub fn reads_budget(settings: &Value, policy: &AddressPolicy) -> Option<u64> {
     Settings::parse(settings, policy).ok().map(|settings| settings.posting.read_budget)
 }
 
-/// A company whose checks are asked for in a session.
+/// One company, opened.
 pub struct QuickBooks {
     access: Arc<Access>,
-    api: Api,
+    books: Books,
 }
 
 impl QuickBooks {
+    /// As a session does: it renews no token.
     pub fn open(connection: &Arc<Connection>, http: &Arc<HttpContext>) -> Result<QuickBooks> {
-        let access = of_session(connection, http)?;
-        let api = access.api(http);
-        Ok(QuickBooks { access, api })
+        if Realm::parse(&connection.account).is_err() {
+            return Err(reauthorize("nobody has granted access to the books yet"));
+        }
+        Ok(QuickBooks::with(of_session(connection, http)?, http))
     }
 
-    async fn timed<T>(
-        &self,
-        name: &'static str,
-        asked: impl Future<Output = Result<(T, String)>>,
-    ) -> (Check, Option<T>) {
-        let began = self.api.clock().now();
-        let result = asked.await;
-        let took = self.api.clock().now().duration_since(began).as_millis();
-        let duration_ms = u64::try_from(took).unwrap_or(0);
-        match result {
-            Ok((value, message)) => {
-                let check = Check { name, ok: true, message, hint: None, duration_ms, error: None };
-                (check, Some(value))
-            }
-            Err(error) => {
-                let check = Check {
-                    name,
-                    ok: false,
-                    message: error.message.clone(),
-                    hint: error.hint.clone(),
-                    duration_ms,
-                    error: Some(error),
-                };
-                (check, None)
-            }
-        }
+    /// With access that is shared by all runs of a connection.
+    pub fn with(access: Arc<Access>, http: &Arc<HttpContext>) -> QuickBooks {
+        let books = Books::open(access.api(http), access.posting());
+        QuickBooks { access, books }
+    }
+
+    /// The company against the settings.
+    async fn findings(&self) -> Result<Vec<Check>> {
+        let settings = self.access.posting();
+        let company = self.books.api.company(settings).await?;
+        let findings = check_settings(settings).into_iter();
+        Ok(findings.chain(check_company(settings, &company)).map(told).collect())
     }
 }
 
@@ -93,63 +81,62 @@ fn told(finding: Finding) -> Check {
     }
 }
 
+fn failed(error: Error) -> Check {
+    Check {
+        name: "posting",
+        ok: false,
+        message: error.message.clone(),
+        hint: error.hint.clone(),
+        duration_ms: 0,
+        error: Some(error),
+    }
+}
+
 #[async_trait]
 impl Connector for QuickBooks {
     async fn check(&self) -> Vec<Check> {
-        let settings = self.access.posting();
-        let company = async {
-            let company = self.api.company(settings).await?;
-            let message = format!("\"{}\", {}", company.name, company.home_currency);
-            Ok((company, message))
-        };
-        let (check, company) = self.timed("company", company).await;
-        let mut checks = vec![check];
-        if let Some(company) = company {
-            let findings = check_settings(settings).into_iter();
-            checks.extend(findings.chain(check_company(settings, &company)).map(told));
+        let mut checks = self.books.api.probe().await;
+        if checks.iter().all(|check| check.ok) {
+            match self.findings().await {
+                Ok(findings) => checks.extend(findings),
+                Err(error) => checks.push(failed(error)),
+            }
         }
         checks
     }
 
     async fn account(&self) -> Result<Account> {
-        let info = self.api.info().await?;
-        let label = info["CompanyName"].as_str().unwrap_or_default().to_owned();
-        Ok(Account {
-            key: self.api.realm().to_string(),
-            label,
-            platform: "QuickBooks Online".into(),
-        })
+        self.books.api.account().await
     }
 
     async fn passes(
         &self,
         entity: Entity,
-        _mode: Mode,
-        _watermark: Option<Timestamp>,
-        _filters: &Filters,
+        mode: Mode,
+        watermark: Option<Timestamp>,
+        filters: &Filters,
     ) -> Result<Vec<Pass>> {
-        Err(not_pulled(entity))
+        self.books.passes(entity, mode, watermark, filters).await
     }
 
     fn page_size(&self) -> u64 {
-        super::limits::QUERY_ROWS
+        pulls::PAGE
     }
 
+    /// Pages follow each other: each is compared with the one before.
     fn concurrency(&self) -> usize {
         1
     }
 
-    async fn page(&self, stream: &Stream, _pass: &Pass, _offset: u64, _limit: u64) -> Result<Page> {
-        Err(not_pulled(stream.entity))
+    async fn page(&self, stream: &Stream, pass: &Pass, offset: u64, limit: u64) -> Result<Page> {
+        self.books.page(stream, pass, offset, limit).await
     }
 
-    async fn by_ids(&self, stream: &Stream, _ids: &[String]) -> Result<ById> {
-        Err(not_pulled(stream.entity))
+    async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
+        self.books.by_ids(stream, ids).await
     }
-}
 
-fn not_pulled(entity: Entity) -> Error {
-    let message = format!("{entity} are not pulled from QuickBooks");
-    Error::new(Category::Validation, "unsupported_direction", message)
-        .hint("Set the stream's direction to push with easysync.set_stream.")
+    fn take_reads(&self) -> u64 {
+        self.access.take_reads()
+    }
 }

@@ -12,6 +12,7 @@ use super::write::{Outcome, Sent, Write};
 use crate::clock::Clock;
 use crate::error::{Category, Error, Result};
 use crate::http::{self, HttpContext, Request, Response, Url, header};
+use jiff::Timestamp;
 use oauth2::AccessToken;
 use serde_json::Value;
 use std::sync::Arc;
@@ -71,6 +72,10 @@ impl Api {
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Metered reads of this month, and the budget.

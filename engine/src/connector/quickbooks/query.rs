@@ -198,15 +198,32 @@ impl Api {
     /// of several pages is counted afterwards: where records came or went meanwhile, others may
     /// have slipped through, and it is read again.
     pub async fn all(&self, select: &Select) -> Result<Listed> {
+        let (rows, calls) = self.all_as(select, |raw| raw.to_owned()).await?;
+        Ok(Listed { rows, calls })
+    }
+
+    /// The ids of all records of a query, in order: pages are read and dropped again.
+    pub async fn ids(&self, select: &Select) -> Result<(Vec<i64>, u64)> {
+        let (ids, calls) = self.all_as(select, |raw| id_of(raw)?.parse::<i64>().ok()).await?;
+        let mut ids: Vec<i64> = ids.into_iter().flatten().collect();
+        ids.sort_unstable();
+        Ok((ids, calls))
+    }
+
+    async fn all_as<T>(
+        &self,
+        select: &Select,
+        keep: impl Fn(&RawValue) -> T + Sync,
+    ) -> Result<(Vec<T>, u64)> {
         let mut calls = 0;
         for _ in 0..READINGS {
-            let Some(rows) = self.reading(select, &mut calls).await? else { continue };
-            if (rows.len() as u64) < QUERY_ROWS {
-                return Ok(Listed { rows, calls });
+            let Some(kept) = self.reading(select, &keep, &mut calls).await? else { continue };
+            if (kept.len() as u64) < QUERY_ROWS {
+                return Ok((kept, calls));
             }
             calls += 1;
-            if self.count(select).await? == rows.len() as u64 {
-                return Ok(Listed { rows, calls });
+            if self.count(select).await? == kept.len() as u64 {
+                return Ok((kept, calls));
             }
         }
         Err(Error::new(
@@ -218,37 +235,38 @@ impl Api {
     }
 
     /// One reading of a list, page after page. None: it moved under it.
-    async fn reading(
+    async fn reading<T>(
         &self,
         select: &Select,
+        keep: &(impl Fn(&RawValue) -> T + Sync),
         calls: &mut u64,
-    ) -> Result<Option<Vec<Box<RawValue>>>> {
+    ) -> Result<Option<Vec<T>>> {
         // Without an order QuickBooks promises none, which only matters beyond the first page.
         let ordered = Select { order: select.order.or(Some(CREATED)), ..select.clone() };
         let mut select = select;
-        let mut all: Vec<Box<RawValue>> = Vec::new();
+        let mut kept: Vec<T> = Vec::new();
+        let mut last: Option<String> = None;
         loop {
-            let start = (all.len() as u64).saturating_sub(1);
+            let start = (kept.len() as u64).saturating_sub(1);
             let page = self.rows(select, start, QUERY_ROWS).await?;
             *calls += page.calls();
-            let rows = page.rows()?;
+            let mut rows = page.rows()?;
             let full = rows.len() as u64 == QUERY_ROWS;
             if full && select.order.is_none() {
                 select = &ordered;
-                all.clear();
                 continue;
             }
-            let Some(last) = all.last() else {
-                all.extend(rows.iter().map(|raw| (*raw).to_owned()));
-                if full { continue } else { return Ok(Some(all)) }
-            };
-            if rows.first().and_then(|raw| id_of(raw)) != id_of(last) {
-                return Ok(None);
+            if last.is_some() {
+                if rows.first().and_then(|raw| id_of(raw)) != last {
+                    return Ok(None);
+                }
+                rows.remove(0);
             }
-            all.extend(rows[1..].iter().map(|raw| (*raw).to_owned()));
+            kept.extend(rows.iter().map(|raw| keep(raw)));
             if !full {
-                return Ok(Some(all));
+                return Ok(Some(kept));
             }
+            last = rows.last().and_then(|raw| id_of(raw));
         }
     }
 }

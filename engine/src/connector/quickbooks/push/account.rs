@@ -66,7 +66,8 @@ impl Account {
         *self.company.lock().await = None;
     }
 
-    pub(super) fn take_reads(&self) -> u64 {
+    /// Metered reads since this was asked last.
+    pub fn take_reads(&self) -> u64 {
         self.reads.take_unreported()
     }
 }

@@ -4,6 +4,7 @@ mod auth;
 mod calls;
 mod lookups;
 mod pacing;
+mod pulls;
 mod server;
 mod writes;
 
