@@ -323,6 +323,13 @@ impl PushStore for PgStore {
             .map(|_| ())
     }
 
+    async fn was_refused(&self, stream: &Stream, request_id: &str) -> Result<bool> {
+        let args =
+            [stream.connection.tenant.as_str().into(), account_of(stream), request_id.into()];
+        let found = self.job(move || spi::one::<bool>(rows::WAS_REFUSED, &args));
+        Ok(found.await?.unwrap_or(false))
+    }
+
     async fn intend(&self, run: &Run, step: &Step, call: &Call) -> Result<()> {
         let items = serde_json::to_string(&call.items)
             .map_err(|_| Error::internal("an intent could not be written down"))?;

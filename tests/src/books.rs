@@ -38,10 +38,27 @@ impl Books {
 
     /// The same with settings in place of the preset's; null takes one away.
     pub fn connect_with(bed: &mut Bed, name: &str, preset: &str, changes: &Value) -> Result<Books> {
-        let state = bed.simulator.state.quickbooks.clone();
+        let state = &bed.simulator.state.quickbooks;
         let companies = state["companies"].as_array().context("companies")?;
-        let company = companies.iter().find(|c| c["preset"] == preset);
+        let company = companies.iter().find(|c| c["preset"] == preset).cloned();
         let company = company.with_context(|| format!("no company {preset} in {state}"))?;
+        Books::open(bed, name, preset, &company, changes)
+    }
+
+    /// Another company of the preset, which nobody has written to.
+    pub fn found(bed: &mut Bed, name: &str, preset: &str, changes: &Value) -> Result<Books> {
+        let company = bed.simulator.post("/quickbooks/companies", &json!({"preset": preset}))?;
+        Books::open(bed, name, preset, &company, changes)
+    }
+
+    fn open(
+        bed: &mut Bed,
+        name: &str,
+        preset: &str,
+        company: &Value,
+        changes: &Value,
+    ) -> Result<Books> {
+        let state = bed.simulator.state.quickbooks.clone();
         let text = |name: &str| -> Result<String> {
             Ok(company[name].as_str().with_context(|| name.to_owned())?.to_owned())
         };

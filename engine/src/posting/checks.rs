@@ -247,10 +247,12 @@ fn preferences(settings: &Settings, company: &Company, findings: &mut Vec<Findin
     if let (Some(start), Some(close)) = (settings.start_date, company.book_close_date)
         && start <= close
     {
-        findings.push(missing(
+        // Books are closed month after month, and start_date stays: what falls before is held back
+        // order by order (closed_period), the rest goes on.
+        findings.push(warning(
             "start_date",
-            format!("{start} is not after the books' closing date {close}"),
-            "Set it after the closing date, or open the books.",
+            format!("{start} is not after the books' closing date {close}: orders dated in closed books are held, or dated on the first open day (closed_period)"),
+            "Set start_date after the closing date where nothing older is to be posted.",
         ));
     }
     if !company.custom_numbers {

@@ -109,7 +109,8 @@ pub fn decide(
                 "order {} is in {}, and the company keeps its books in {} only",
                 order.number, order.currency, company.home_currency
             ),
-            "Turn on multicurrency in QuickBooks, then run easysync.test_connection.",
+            "Turn on multicurrency in QuickBooks, then use easysync.retry: the company is looked at again \
+             after five minutes.",
         ));
     }
     match dates::open(date, company, settings) {
@@ -117,7 +118,8 @@ pub fn decide(
         Opened::Closed { until } => Decision::Blocked(Reason::new(
             "closed_period",
             format!("order {} is dated {date}, and the books are closed to {until}", order.number),
-            "Set closed_period to first_open_day, or open the books.",
+            "Set closed_period to first_open_day, or open the books and use easysync.retry: the \
+             company is looked at again after five minutes.",
         )),
     }
 }

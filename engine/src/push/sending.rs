@@ -148,10 +148,14 @@ impl Push {
     /// stops the step counts; every call that went out is settled.
     async fn send_wave(&self, items: Vec<Item>) -> Result<()> {
         let size = self.target.batch_size().max(1);
-        let calls: Vec<Call> =
-            items.chunks(size).map(|items| self.target.call(items.to_vec())).collect();
-        for call in &calls {
-            self.store.intend(&self.run, &self.step, call).await?;
+        let mut calls: Vec<Call> = vec![];
+        for items in items.chunks(size) {
+            let mut call = self.target.call(items.to_vec());
+            while self.store.was_refused(self.stream(), &call.request_id).await? {
+                call = self.target.anew(call);
+            }
+            self.store.intend(&self.run, &self.step, &call).await?;
+            calls.push(call);
         }
         let results = join_all(calls.into_iter().map(|call| self.send_call(call))).await;
         results.into_iter().collect()

@@ -212,6 +212,9 @@ pub trait PushStore: Send + Sync + 'static {
     async fn block(&self, run: &Run, step: &Step, blocked: Vec<(Change, Dependency)>)
     -> Result<()>;
 
+    /// Was a call of this id refused: settled, with nothing done?
+    async fn was_refused(&self, stream: &Stream, request_id: &str) -> Result<bool>;
+
     /// Commits an intent, durably, before it is sent.
     async fn intend(&self, run: &Run, step: &Step, call: &Call) -> Result<()>;
 

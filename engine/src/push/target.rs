@@ -179,6 +179,10 @@ pub trait Target: Send + Sync {
     /// Id and hash of a call of these items, whose own ids are set.
     fn call(&self, items: Vec<Item>) -> Call;
 
+    /// The same call under another id, which follows from the first: what was refused is asked for
+    /// anew, since the platform may repeat its refusal for as long as it remembers the id.
+    fn anew(&self, call: Call) -> Call;
+
     async fn send(&self, call: &Call) -> Sent;
 
     /// Looks for the record that an item wrote or would create: by its id, number or natural key.

@@ -48,6 +48,11 @@ pub const OPEN_CALLS: &str = "select request_id, body_hash, body,
    and body is not null
  order by intended_at limit 1000";
 
+/// By the primary key.
+pub const WAS_REFUSED: &str = "select exists (
+    select from easysync_ledger.sync_requests
+     where tenant_id = $1 and account = $2 and request_id = $3 and status = 'failed')";
+
 pub const LINK: &str = "select pg_catalog.jsonb_build_object('entity', entity, 'hub_id', hub_id,
        'remote_type', remote_type, 'remote_id', remote_id, 'remote_number', remote_number,
        'version', remote_version, 'revision', revision, 'agreed', agreed,

@@ -60,6 +60,16 @@ impl RequestId {
         RequestId(uuid(hasher))
     }
 
+    /// The id that follows one whose call was refused. Whether QuickBooks repeats refusals is not
+    /// documented; a batch with a refusal in it is an answer like any other, and repeated.
+    pub fn after(refused: &str) -> RequestId {
+        let mut hasher = Sha256::new();
+        part(&mut hasher, FORM);
+        part(&mut hasher, b"after");
+        part(&mut hasher, refused.as_bytes());
+        RequestId(uuid(hasher))
+    }
+
     /// An id as it was stored with its intent. Error: one that QuickBooks would refuse (2130).
     pub fn stored(text: &str) -> Result<RequestId> {
         let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-';

@@ -83,7 +83,6 @@ fn everything_that_the_company_lacks_is_told_at_once() {
             "inventory",
             "payment_methods.cod",
             "rounding_item",
-            "start_date",
             "tax.rates.FR",
             "tax.rates.US",
             "terms",

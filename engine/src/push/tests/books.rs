@@ -225,6 +225,10 @@ impl Target for Books {
         Call { body_hash: request_id.clone(), request_id, items }
     }
 
+    fn anew(&self, call: Call) -> Call {
+        Call { request_id: format!("{}'", call.request_id), ..call }
+    }
+
     async fn send(&self, call: &Call) -> Sent {
         // Calls of one wave interleave as on a network.
         tokio::task::yield_now().await;

@@ -268,6 +268,11 @@ impl PushStore for Hub {
         Ok(())
     }
 
+    async fn was_refused(&self, _stream: &Stream, id: &str) -> Result<bool> {
+        let state = self.state.lock().unwrap();
+        Ok(state.calls.get(id).is_some_and(|kept| kept.status == "failed"))
+    }
+
     async fn intend(&self, _run: &Run, _step: &Step, call: &Call) -> Result<()> {
         let mut state = self.state.lock().unwrap();
         let kept = KeptCall { call: call.clone(), at: state.now, status: "intended" };
@@ -296,7 +301,12 @@ impl PushStore for Hub {
         }
         let unknown = settled.items.iter().any(|(_, o)| matches!(o, ItemOutcome::Unknown(_)));
         if let Some(kept) = state.calls.get_mut(&settled.request_id) {
-            kept.status = if unknown { "unknown" } else { "done" };
+            let done = settled.items.iter().any(|(_, o)| matches!(o, ItemOutcome::Done { .. }));
+            kept.status = match (unknown, done) {
+                (true, _) => "unknown",
+                (false, true) => "done",
+                (false, false) => "failed",
+            };
         }
         for (item, outcome) in &settled.items {
             let record = (item.entity, item.record_id.clone());
@@ -334,7 +344,7 @@ impl PushStore for Hub {
 
     async fn open_calls(&self, _stream: &Stream) -> Result<Vec<OpenCall>> {
         let state = self.state.lock().unwrap();
-        let open = state.calls.values().filter(|kept| kept.status != "done");
+        let open = state.calls.values().filter(|kept| !matches!(kept.status, "done" | "failed"));
         Ok(open.map(|kept| OpenCall { call: kept.call.clone(), at: kept.at }).collect())
     }
 

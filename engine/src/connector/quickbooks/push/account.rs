@@ -20,6 +20,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How long the company is believed to be as it was read.
 const SNAPSHOT: SignedDuration = SignedDuration::from_hours(24);
 
+/// The same, before an order is refused for how the company is: a person may just have changed that
+/// (books opened again, multicurrency switched on), and is not told the same for a day.
+const BEFORE_REFUSING: SignedDuration = SignedDuration::from_mins(5);
+
+/// How old what was read of a company may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    Day,
+    Minutes,
+    Now,
+}
+
+impl Age {
+    fn most(self) -> SignedDuration {
+        match self {
+            Age::Day => SNAPSHOT,
+            Age::Minutes => BEFORE_REFUSING,
+            Age::Now => SignedDuration::ZERO,
+        }
+    }
+}
+
 /// One connection's access to its company, shared by all of its runs.
 pub struct Account {
     pub(super) settings: Settings,
@@ -47,12 +69,12 @@ impl Account {
         &self.settings.posting
     }
 
-    /// The company, read at most once a day.
-    pub(super) async fn company(&self, api: &Api) -> Result<Arc<Company>> {
+    /// The company, read anew where the last look is older than `age`.
+    pub(super) async fn company(&self, api: &Api, age: Age) -> Result<Arc<Company>> {
         let mut kept = self.company.lock().await;
         let now = api.clock().now();
         if let Some((at, company)) = kept.as_ref()
-            && now.duration_since(*at) < SNAPSHOT
+            && now.duration_since(*at) < age.most()
         {
             return Ok(Arc::clone(company));
         }

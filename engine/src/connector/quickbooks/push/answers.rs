@@ -5,6 +5,7 @@ use crate::connector::quickbooks::ack::amount;
 use crate::connector::quickbooks::errors::Remedy;
 use crate::connector::quickbooks::write::{self, Outcome};
 use crate::error::{Category, Error};
+use crate::plan::Action;
 use crate::posting::money;
 use crate::push::target::{Ack, Answer, Cure, Item};
 use serde_json::Value;
@@ -15,11 +16,28 @@ pub fn answer(item: &Item, outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Done(ack) => Answer::Done(acknowledged(item, *ack)),
         Outcome::Refused(refusal) => {
-            Answer::Refused { cure: cure(&refusal.remedy), error: refusal.error }
+            let error = with_totals(item, refusal.error);
+            // 610 speaks of whatever isn't there: of a document that is changed, first of itself.
+            let cure = match error.code.as_str() {
+                "610" if item.action != Action::Create => Cure::Refetch,
+                _ => cure(&refusal.remedy),
+            };
+            Answer::Refused { cure, error }
         }
         Outcome::Unknown(error) => Answer::Unknown(error),
         Outcome::NotSent(error) => Answer::NotSent(error),
     }
+}
+
+/// A refused change of money says both totals.
+fn with_totals(item: &Item, mut error: Error) -> Error {
+    if let (Some(was), Some(now)) = (money::from_json(&item.memo["was"]), item.total)
+        && was != now
+    {
+        let message = &error.message;
+        error.message = format!("{message}; it stays at {was}, the order now comes to {now}");
+    }
+    error
 }
 
 fn cure(remedy: &Remedy) -> Cure {
@@ -49,7 +67,7 @@ pub fn acknowledged(item: &Item, ack: write::Ack) -> Ack {
 /// Rule 8 of the posting policy on the answer: its tax is the document's, to the cent. (Its total
 /// is compared for every platform.)
 fn tax_differs(item: &Item, record: &Value) -> Option<Error> {
-    if item.action == crate::plan::Action::Void {
+    if item.action == Action::Void {
         return None;
     }
     let meant = money::from_json(&item.memo["wanted"]["TotalTax"])?;
@@ -68,11 +86,12 @@ fn tax_differs(item: &Item, record: &Value) -> Option<Error> {
     })
 }
 
-/// Did QuickBooks not find, or not take, something that the write refers to?
-pub fn is_about_a_reference(answer: &Answer) -> bool {
+/// Is the company not as it was read: did QuickBooks not find, or not take, something that the write
+/// refers to, or have the books been closed?
+pub fn shows_that_it_moved(answer: &Answer) -> bool {
     match answer {
         Answer::Refused { error, .. } => {
-            matches!(error.code.as_str(), "2500" | "610" | "6250" | "6160" | "6430")
+            matches!(error.code.as_str(), "2500" | "610" | "6250" | "6160" | "6430" | "6210")
         }
         _ => false,
     }

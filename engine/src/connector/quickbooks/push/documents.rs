@@ -3,7 +3,7 @@
 use super::state::{self, document, posted, role};
 use super::{Books, Ground, fields};
 use crate::connector::quickbooks::kind::Kind;
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
 use crate::posting::compare;
@@ -59,11 +59,17 @@ impl Books {
     /// The changes of an order.
     pub(super) async fn draft_order(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let ground = self.ground()?;
+        let mut ground = self.ground()?;
         let mut sale = Sale::read(bundle, record)?;
-        let mut planned = self.plan_of(&sale, bundle, ground);
+        let mut planned = self.plan_of(&sale, bundle, &ground);
+        if is_refused(&planned)
+            && let Some(now) = self.look_again().await?
+        {
+            ground = now;
+            planned = self.plan_of(&sale, bundle, &ground);
+        }
         if asks_for_the_sale(&planned) && self.look_at_sale(&mut sale).await? {
-            planned = self.plan_of(&sale, bundle, ground);
+            planned = self.plan_of(&sale, bundle, &ground);
         }
         let labels = Labels { sale: &sale, bundle };
         let mut drafts = vec![];
@@ -84,7 +90,7 @@ impl Books {
         for step in &planned.steps {
             // What can't be written twice under one key: its failure stands there.
             if !failed.contains(&step.subject) {
-                self.draft_step(step, &labels, bundle, ground, &mut drafts).await?;
+                self.draft_step(step, &labels, bundle, &ground, &mut drafts).await?;
             }
         }
         Ok(drafts)
@@ -189,6 +195,15 @@ fn posting_ground<'a>(ground: &'a Ground, bundle: &'a Bundle) -> documents::Grou
         zone: &ground.zone,
         shop: &bundle.source_account,
     }
+}
+
+/// Is something refused for how the company is: its currencies, its closed books?
+fn is_refused(plan: &OrderPlan) -> bool {
+    let of_the_company = |error: &Error| {
+        error.category == Category::Blocked || error.code == "changed_after_posting"
+    };
+    matches!(plan.decision, Decision::Blocked(_))
+        || plan.failures.iter().any(|failure| of_the_company(&failure.error))
 }
 
 /// Does the plan touch the money of a sale that was posted in an earlier run?
@@ -339,6 +354,7 @@ impl Labels<'_> {
             ["Id", "SyncToken", "sparse"].iter().for_each(|name| drop(members.remove(*name)));
         }
         let mut payload = self.payload(document, body);
+        payload.memo["was"] = fields::amount(remote.total);
         at(&mut payload, remote, bundle);
         Draft { action: Action::Update, needs, fields: changes, payload: Some(payload), ..empty }
     }

@@ -36,7 +36,7 @@ impl Books {
     /// A product that is asked for by itself, or has moved since it was last sent.
     pub(super) fn draft_product(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let ground = self.ground()?;
+        let ground = &*self.ground()?;
         let product: Product = read(record, "products")?;
         if let Some(link) = link_of(product.id, &bundle.links) {
             return Ok(update(&product, link, ground).into_iter().collect());

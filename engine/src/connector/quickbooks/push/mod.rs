@@ -27,13 +27,14 @@ use crate::posting::company::Company;
 use crate::posting::settings::Settings;
 use crate::push::store::{Bundle, Link, Spent};
 use crate::push::target::{Answer, Call, Found, Item, Refetched, Sent, Target};
+use account::Age;
 use async_trait::async_trait;
 use directory::Directory;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{Mutex, OnceCell};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Mutex;
 
 /// Calls in flight at once: a batch of 30 takes seconds there, and 40 a minute are allowed.
 const CONCURRENCY: usize = 4;
@@ -43,7 +44,7 @@ pub struct Books {
     account: Arc<Account>,
     api: Api,
     /// Set by [`Target::prepare`].
-    ground: OnceCell<Ground>,
+    ground: RwLock<Option<Arc<Ground>>>,
     /// Names and addresses of the company, read when the first new customer is planned.
     directory: Mutex<Option<Directory>>,
     calls: AtomicU64,
@@ -62,14 +63,35 @@ impl Books {
         Books {
             account,
             api,
-            ground: OnceCell::new(),
+            ground: RwLock::default(),
             directory: Mutex::default(),
             calls: AtomicU64::new(0),
         }
     }
 
-    fn ground(&self) -> Result<&Ground> {
-        self.ground.get().ok_or_else(|| Error::internal("a push was not prepared"))
+    fn ground(&self) -> Result<Arc<Ground>> {
+        let ground = self.ground.read().unwrap_or_else(PoisonError::into_inner).clone();
+        ground.ok_or_else(|| Error::internal("a push was not prepared"))
+    }
+
+    /// Stands on the company as it is now, where the last look is some minutes old. None: it is not,
+    /// or the company is as it was.
+    async fn look_again(&self) -> Result<Option<Arc<Ground>>> {
+        let before = self.ground()?;
+        let company = self.account.company(&self.api, Age::Minutes).await?;
+        if company == before.company {
+            return Ok(None);
+        }
+        let Ground { settings, zone, .. } = &*before;
+        let ground = Ground { settings: settings.clone(), company, zone: zone.clone() };
+        Ok(Some(self.stand_on(ground)))
+    }
+
+    fn stand_on(&self, ground: Ground) -> Arc<Ground> {
+        let ground = Arc::new(ground);
+        let mut stood = self.ground.write().unwrap_or_else(PoisonError::into_inner);
+        *stood = Some(Arc::clone(&ground));
+        ground
     }
 
     async fn make_ready(&self) -> Result<Ground> {
@@ -78,7 +100,11 @@ impl Books {
             return Err(error);
         }
         let zone = settings.zone().ok_or_else(|| Error::internal("the time zone is none"))?;
-        let company = self.account.company(&self.api).await?;
+        let mut company = self.account.company(&self.api, Age::Day).await?;
+        if account::misfit(&settings, &company).is_some() {
+            // What is missing may have been made in the meantime.
+            company = self.account.company(&self.api, Age::Now).await?;
+        }
         if let Some(error) = account::misfit(&settings, &company) {
             return Err(error);
         }
@@ -120,7 +146,7 @@ impl Books {
         let answers = call.items.iter().zip(outcomes);
         let answers: Vec<Answer> =
             answers.map(|(item, outcome)| answers::answer(item, outcome)).collect();
-        if answers.iter().any(answers::is_about_a_reference) {
+        if answers.iter().any(answers::shows_that_it_moved) {
             // What the company has isn't what was read of it.
             self.account.forget_company().await;
         }
@@ -136,8 +162,10 @@ fn kind(name: &str) -> Result<Kind> {
 #[async_trait]
 impl Target for Books {
     async fn prepare(&self) -> Result<()> {
-        let ready = self.ground.get_or_try_init(|| self.make_ready()).await;
-        ready.map(|_| ())
+        if self.ground().is_err() {
+            self.stand_on(self.make_ready().await?);
+        }
+        Ok(())
     }
 
     async fn draft(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
@@ -188,6 +216,11 @@ impl Target for Books {
         Call { request_id, body_hash, items }
     }
 
+    fn anew(&self, call: Call) -> Call {
+        let request_id = RequestId::after(&call.request_id).as_str().to_owned();
+        Call { request_id, ..call }
+    }
+
     async fn send(&self, call: &Call) -> Sent {
         match self.send_call(call).await {
             Ok(sent) => sent,
@@ -214,7 +247,7 @@ impl Target for Books {
 
     fn asks_before_resend(&self, item: &Item) -> bool {
         // Lists have unique names, and documents numbers where the company keeps ours.
-        let keeps = self.ground.get().is_none_or(|ground| ground.company.custom_numbers);
+        let keeps = self.ground().map_or(true, |ground| ground.company.custom_numbers);
         let numbered = item.number.is_some() && keeps;
         let is_list = matches!(item.target.as_str(), "Customer" | "Item");
         item.action == Action::Create && !numbered && !is_list

@@ -46,7 +46,7 @@ impl Books {
     /// A customer that is asked for by itself, or has moved since it was last sent.
     pub(super) async fn draft_customer(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let ground = self.ground()?;
+        let ground = &*self.ground()?;
         let customer: Customer = read(record, "customers")?;
         let own = customer_links(&bundle.links).filter(|link| link.hub_id == customer.id);
         let links: Vec<&Link> = own.collect();

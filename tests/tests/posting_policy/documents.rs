@@ -1,0 +1,168 @@
+//! "After posting": what shop and bookkeeper do to an order that has its document.
+
+use crate::acts::*;
+use crate::desk::{Act, Case, Group, case, nothing};
+use serde_json::{Value, json};
+
+const PAID: &[&str] = &["SalesReceipt 20.00"];
+
+pub fn groups() -> Vec<Group> {
+    vec![
+        Group { name: "changes", preset: "us_single", settings: json!({}), cases: changes() },
+        Group { name: "numbers", preset: "us_single", settings: json!({}), cases: numbers() },
+        Group {
+            name: "adopting",
+            preset: "us_single",
+            settings: json!({"adopt": true}),
+            cases: adopting(),
+        },
+        Group { name: "closing", preset: "us_single", settings: json!({}), cases: closing() },
+        Group {
+            name: "closed",
+            preset: "us_single",
+            settings: json!({"closed_period": "first_open_day"}),
+            cases: vec![
+                case("paid in closed books", order("completed", true), PAID)
+                    .after(both(closes("2026-11-30"), dated("2026-11-10T18:00:00")))
+                    .then(nothing(), PAID),
+            ],
+        },
+        Group { name: "one_currency", preset: "us_single", settings: json!({}), cases: euros() },
+    ]
+}
+
+/// The order's line comes to another amount.
+fn costs(total: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let rest = desk.bed.simulator.rest()?;
+        let shown = rest.get(&format!("orders/{}", order.id))?;
+        let line = json!({"id": shown["line_items"][0]["id"], "subtotal": total, "total": total});
+        rest.put(&format!("orders/{}", order.id), &json!({"line_items": [line]})).map(drop)
+    })
+}
+
+fn dated(paid: &'static str) -> Act {
+    stored(json!({"date_paid_gmt": paid}))
+}
+
+fn closes(until: &'static str) -> Act {
+    Box::new(move |desk, _| {
+        desk.books.act(desk.bed, "close_books", &json!({"until": until})).map(drop)
+    })
+}
+
+fn noted(note: &'static str) -> Act {
+    edits(json!({"customer_note": note}))
+}
+
+fn changes() -> Vec<Case> {
+    let deposit: Act = Box::new(|desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let one = json!({"entity": "SalesReceipt", "id": receipt["Id"]});
+        desk.books.act(desk.bed, "deposit", &json!({"transactions": [one]})).map(drop)
+    });
+    let open = &["Invoice 20.00 open 20.00"];
+    vec![
+        case("an amount changed", order("completed", true), PAID)
+            .then(costs("18.00"), &["SalesReceipt 18.00"]),
+        case("60 lines, one changed", long(), &["SalesReceipt 60.00"])
+            .then(noted("ring twice"), &["SalesReceipt 60.00"]),
+        case("deposited, then changed", order("completed", true), PAID)
+            .then(both(deposit, costs("18.00")), &["SalesReceipt 20.00", "needs_attention: 6540"]),
+        case("edited there", order("completed", true), PAID).then(
+            both(
+                in_books("edit", "SalesReceipt", json!({"set": {"PrivateNote": "checked"}})),
+                noted("ring twice"),
+            ),
+            &["SalesReceipt 20.00", "conflict: edited_there"],
+        ),
+        case("a token gone stale", order("completed", true), PAID).then(
+            both(
+                in_books("edit", "SalesReceipt", json!({"set": {"EmailStatus": "NeedToSend"}})),
+                costs("18.00"),
+            ),
+            &["SalesReceipt 18.00"],
+        ),
+        case("paid in QuickBooks", order("processing", false), open)
+            .after(stored(json!({"date_paid_gmt": null})))
+            .then(both(in_books("pay", "Invoice", json!({})), is_paid()), &["Invoice 20.00"])
+            .then(nothing(), &["Invoice 20.00"]),
+        case("part paid in QuickBooks", order("processing", false), open)
+            .after(stored(json!({"date_paid_gmt": null})))
+            .then(
+                both(in_books("pay", "Invoice", json!({"amount": 8})), is_paid()),
+                &["Invoice 20.00", "Payment 12.00"],
+            ),
+        case("paid in QuickBooks, then cancelled", order("processing", false), open)
+            .after(stored(json!({"date_paid_gmt": null})))
+            .then(
+                both(in_books("pay", "Invoice", json!({})), edits(json!({"status": "cancelled"}))),
+                &["Invoice 20.00", "needs_attention: cancelled_with_document"],
+            ),
+        case("deleted there, then changed", order("completed", true), PAID).then(
+            both(in_books("delete", "SalesReceipt", json!({})), costs("18.00")),
+            &["not_found: gone_there"],
+        ),
+    ]
+}
+
+fn long() -> Value {
+    let line = json!({"product_id": 25, "quantity": 1, "subtotal": "1.00", "total": "1.00"});
+    with(order("completed", true), json!({"line_items": vec![line; 60]}))
+}
+
+fn by_hand(number: &str, total: i64, date: &str) -> Value {
+    json!({"DocNumber": number, "TxnDate": date, "CustomerRef": {"value": "1"},
+           "Line": [{"Amount": total, "DetailType": "SalesItemLineDetail",
+                     "SalesItemLineDetail": {"ItemRef": {"value": "1"}, "TaxCodeRef": {"value": "NON"}}}]})
+}
+
+fn numbers() -> Vec<Case> {
+    vec![
+        case(
+            "its number is taken",
+            order("completed", true),
+            &["SalesReceipt 99.00", "needs_attention: number_taken"],
+        )
+        .after(enters("SalesReceipt", by_hand("WC-{id}", 99, "2026-11-20"))),
+    ]
+}
+
+fn adopting() -> Vec<Case> {
+    vec![
+        case("entered by hand", order("completed", true), &["SalesReceipt 20.00"])
+            .after(enters("SalesReceipt", by_hand("WC-{id}", 20, "2026-11-23")))
+            .then(nothing(), &["SalesReceipt 20.00"]),
+        case(
+            "entered by hand with another total",
+            order("completed", true),
+            &["SalesReceipt 25.00", "needs_attention: number_taken"],
+        )
+        .after(enters("SalesReceipt", by_hand("WC-{id}", 25, "2026-11-23"))),
+        case("entered by nobody", order("completed", true), PAID),
+    ]
+}
+
+fn closing() -> Vec<Case> {
+    vec![
+        case("closed after it was posted", order("completed", true), PAID)
+            .then(
+                both(closes("2026-11-30"), costs("18.00")),
+                &["SalesReceipt 20.00", "blocked: 6210"],
+            )
+            .then(nothing(), &["SalesReceipt 20.00", "needs_attention: changed_after_posting"])
+            .then(both(closes("2024-12-31"), restarts()), &["SalesReceipt 18.00"]),
+        case("dated in closed books", order("pending", false), &["skipped: waits for payment"])
+            .then(edits(json!({"status": "completed"})), &["blocked: 6210"])
+            .then(nothing(), &["blocked: closed_period"])
+            .then(nothing(), PAID),
+    ]
+}
+
+fn euros() -> Vec<Case> {
+    vec![case(
+        "in another currency",
+        with(order("completed", true), json!({"currency": "EUR"})),
+        &["blocked: currency"],
+    )]
+}

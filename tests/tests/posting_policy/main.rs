@@ -1,0 +1,26 @@
+//! Each row and sentence of the posting policy, from the shop to the books: the right documents, or
+//! a failure that a bookkeeper understands.
+
+mod acts;
+mod desk;
+mod documents;
+mod people;
+mod statuses;
+
+use anyhow::Result;
+use desk::hold;
+
+#[test]
+fn every_status_gives_what_the_table_says() -> Result<()> {
+    hold("policy-statuses", statuses::groups())
+}
+
+#[test]
+fn what_happens_after_posting_reaches_the_documents_or_a_person() -> Result<()> {
+    hold("policy-documents", documents::groups())
+}
+
+#[test]
+fn customers_items_and_taxes_are_found_made_or_asked_for() -> Result<()> {
+    hold("policy-people", people::groups())
+}

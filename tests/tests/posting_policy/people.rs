@@ -1,0 +1,187 @@
+//! "Amounts", "customers", "items": who buys, what is sold, what it comes to, and the tax on it.
+
+use crate::acts::*;
+use crate::desk::{Act, Case, Group, case, nothing};
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+const PAID: &[&str] = &["SalesReceipt 20.00"];
+
+pub fn groups() -> Vec<Group> {
+    vec![
+        Group { name: "people", preset: "us_single", settings: json!({}), cases: people() },
+        Group { name: "goods", preset: "us_single", settings: json!({}), cases: goods() },
+        Group { name: "amounts", preset: "us_single", settings: json!({}), cases: amounts() },
+        Group {
+            name: "unmapped",
+            preset: "us_single",
+            settings: json!({"tax": {"rates": {"1": "sales_tax", "2": "sales_tax"}}}),
+            cases: unmapped(),
+        },
+        Group {
+            name: "guests",
+            preset: "us_single",
+            settings: json!({"guests": "shared"}),
+            cases: vec![
+                case("a guest of a shop that shares one customer", order("completed", true), PAID)
+                    .then(billed_to("Web customer"), PAID),
+            ],
+        },
+    ]
+}
+
+fn of(name: &str, email: &str) -> Value {
+    with(order("completed", true), json!({"billing": person(name, email, "WY", "US")}))
+}
+
+/// The receipt's customer is called that.
+fn billed_to(name: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let billed = receipt["CustomerRef"]["name"].as_str().unwrap_or_default();
+        ensure!(billed == name, "order {} is billed to {billed}, not {name}", order.id);
+        Ok(())
+    })
+}
+
+/// The receipt's customer has that address, and the name that the order has.
+fn billed_at(email: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let id = receipt["CustomerRef"]["value"].as_str().context("a customer")?;
+        let customer = desk.books.get(desk.bed, &format!("records/Customer/{id}"))?;
+        ensure!(customer["PrimaryEmailAddr"]["Address"] == email, "{customer}");
+        let name = customer["DisplayName"].as_str().unwrap_or_default();
+        ensure!(name.starts_with("Sam Lee"), "{customer}");
+        Ok(())
+    })
+}
+
+/// A customer that somebody made there.
+fn knows(name: &'static str, email: &'static str) -> Act {
+    Box::new(move |desk, _| {
+        let set = json!({"DisplayName": name, "PrimaryEmailAddr": {"Address": email}});
+        desk.books.act(desk.bed, "create", &json!({"entity": "Customer", "set": set})).map(drop)
+    })
+}
+
+fn people() -> Vec<Case> {
+    let nobody = json!({"billing": {"country": "US", "state": "WY"}});
+    let vendor: Act = Box::new(|desk, _| {
+        let set = json!({"DisplayName": "Vera Lee"});
+        desk.books.act(desk.bed, "create", &json!({"entity": "Vendor", "set": set})).map(drop)
+    });
+    let renamed: Act = Box::new(|desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let name = receipt["CustomerRef"]["name"].as_str().context("a customer")?;
+        ensure!(name.starts_with("Vera Lee ("), "{name}");
+        Ok(())
+    });
+    vec![
+        case("a guest", of("Gus", "gus@lee.test"), PAID).then(billed_to("Gus Lee"), PAID),
+        case("the same guest again", of("Augustus", "GUS@lee.test"), PAID)
+            .then(billed_to("Gus Lee"), PAID),
+        case("a namesake", of("Sam", "sam@lee.test"), PAID).then(billed_at("sam@lee.test"), PAID),
+        case("another of the same name", of("Sam", "sam@other.test"), PAID)
+            .then(billed_at("sam@other.test"), PAID),
+        case("known there by address, whatever the name", of("Kay", "kay@lee.test"), PAID)
+            .after(knows("Kay's Company", "Kay@Lee.test"))
+            .then(billed_to("Kay's Company"), PAID),
+        case(
+            "two there with that address",
+            of("Tia", "tia@lee.test"),
+            &["needs_attention: several_customers"],
+        )
+        .after(both(knows("Tia one", "tia@lee.test"), knows("Tia two", "tia@lee.test"))),
+        case("a name that a vendor bears", of("Vera", "vera@lee.test"), PAID)
+            .after(vendor)
+            .then(renamed, PAID),
+        case("nobody", with(order("completed", true), nobody), PAID)
+            .then(billed_to("Web customer"), PAID),
+    ]
+}
+
+fn sold(line: Value) -> Value {
+    with(order("completed", true), json!({"line_items": [line]}))
+}
+
+/// The receipt's first line is of that item.
+fn sells(name: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let item = &receipt["Line"][0]["SalesItemLineDetail"]["ItemRef"]["name"];
+        ensure!(item == name, "order {} sells {item}, not {name}", order.id);
+        Ok(())
+    })
+}
+
+fn goods() -> Vec<Case> {
+    let twenty = json!({"quantity": 1, "subtotal": "20.00", "total": "20.00"});
+    let nameless = with(twenty.clone(), json!({"name": "Something", "product_id": 0}));
+    let poster = with(twenty.clone(), json!({"product_id": 23}));
+    let lamp = with(twenty, json!({"product_id": 24}));
+    let stock_poster: Act = Box::new(|desk, _| {
+        let set = json!({"Name": "Wall art", "Sku": "SKU-0013", "Type": "NonInventory",
+                         "IncomeAccountRef": {"value": "1"}});
+        let income = desk.books.records(desk.bed, "Account")?;
+        let income = income.iter().find(|a| a["Name"] == "Sales of Product Income");
+        let mut set = set;
+        set["IncomeAccountRef"]["value"] = income.context("an account")?["Id"].clone();
+        desk.books.act(desk.bed, "create", &json!({"entity": "Item", "set": set})).map(drop)
+    });
+    let retire: Act = Box::new(|desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let item = &receipt["Line"][0]["SalesItemLineDetail"]["ItemRef"]["value"];
+        let which = json!({"entity": "Item", "id": item});
+        desk.books.act(desk.bed, "inactivate", &which).map(drop)
+    });
+    vec![
+        case("without a product", sold(nameless), PAID).then(sells("Unmatched product"), PAID),
+        case("known there by its SKU", sold(poster), PAID)
+            .after(stock_poster)
+            .then(sells("Wall art"), PAID),
+        case("of an item that is inactive now", sold(lamp), PAID)
+            .then(both(retire, edits(json!({"customer_note": "ring twice"}))), PAID),
+    ]
+}
+
+fn amounts() -> Vec<Case> {
+    let quebec = person("Quentin", "quentin@lee.test", "QC", "CA");
+    let york = person("Yorick", "yorick@lee.test", "NY", "US");
+    let fees = json!({
+        "shipping_lines": [{"method_id": "flat_rate", "method_title": "Post", "total": "5.00"}],
+        "fee_lines": [{"name": "Wrapping", "total": "2.00"}],
+    });
+    vec![
+        case(
+            "own sales tax, exactly the shop's",
+            with(order("completed", true), json!({"billing": york})),
+            &["SalesReceipt 22.11"],
+        ),
+        case(
+            "tax for another country",
+            with(order("completed", true), json!({"billing": quebec})),
+            &["SalesReceipt 23.09"],
+        ),
+        case("post and wrapping", with(order("completed", true), fees), &["SalesReceipt 27.00"]),
+        case(
+            "a header that its lines don't explain",
+            order("completed", true),
+            &["needs_attention: total_differs"],
+        )
+        .after(stored(json!({"total": "25.00"}))),
+        case(
+            "a cent that its lines don't explain",
+            order("completed", true),
+            &["SalesReceipt 20.01"],
+        )
+        .after(stored(json!({"total": "20.01"})))
+        .then(nothing(), &["SalesReceipt 20.01"]),
+    ]
+}
+
+fn unmapped() -> Vec<Case> {
+    let anna = person("Anna", "anna@lee.test", "", "DE");
+    let german = with(order("completed", true), json!({"billing": anna}));
+    vec![case("tax of a rate that nothing maps", german, &["needs_attention: unmapped_tax"])]
+}
