@@ -42,6 +42,11 @@ create table easysync_internal.connections (
     circuit_until timestamptz,
     created_at timestamptz not null default now(),
     changed_at timestamptz not null default now(),
+    -- Where the platform's webhooks deliver (register_webhooks), when they were last looked at, and what
+    -- was wrong with them then.
+    webhook_url text,
+    webhooks_checked_at timestamptz,
+    webhooks_problem text,
     primary key (tenant_id, name)
 );
 
@@ -408,8 +413,9 @@ create table easysync_internal.identity (
 );
 
 -- A row here is work: the worker is woken when the transaction commits.
+-- Whoever may insert may wake: a role that only delivers has no right to anything else of ours.
 create function easysync_internal.wake_worker() returns trigger
-    language plpgsql set search_path = pg_catalog, pg_temp
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform easysync_internal.wake();

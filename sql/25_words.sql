@@ -109,6 +109,12 @@ as $function$
 {"term": "missed", "value": "run_once", "description": "slots that passed without a worker are made up for by one run"},
 {"term": "missed", "value": "skip", "description": "they are left out"},
 {"term": "missed", "value": "run_all", "description": "a run for each, up to the setting missed_limit"},
+{"term": "event", "value": "webhooks_down", "description": "the shop's webhooks don't deliver and can't be repaired"},
+{"term": "webhook_status", "value": "received", "description": "nobody has looked at it yet"},
+{"term": "webhook_status", "value": "accepted", "description": "genuine; its record is to be fetched"},
+{"term": "webhook_status", "value": "rejected", "description": "not genuine"},
+{"term": "webhook_status", "value": "ignored", "description": "nothing to fetch; status_reason says why"},
+{"term": "webhook_status", "value": "processed", "description": "its record was fetched"},
 {"term": "event", "value": "schedule_failing", "description": "a schedule has failed as often in a row as the setting notify_after_failures says"},
 
 {"term": "error_category", "value": "authentication", "description": "the platform refused the credentials"},

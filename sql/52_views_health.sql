@@ -44,6 +44,11 @@ as $$
     from known as c
     where c.token_expires_at < now() + interval '14 days'
     union all
+    select 'degraded', format('webhooks can not be kept: %s', c.webhooks_problem),
+           format('SELECT * FROM easysync.register_webhooks(%L, %L);', c.name, c.webhook_url)
+    from known as c
+    where c.webhooks_enabled and c.webhooks_problem is not null
+    union all
     select 'degraded', format('schedule "%s" has failed %s times in a row', s.name, s.consecutive_failures),
            format('SELECT * FROM easysync.sync_run_steps WHERE sync_id = %s;', s.last_sync_id)
     from known as c
@@ -51,7 +56,7 @@ as $$
     where s.active and s.consecutive_failures >= easysync_internal.setting(s.tenant_id, 'notify_after_failures')::integer
 $$;
 
--- Webhooks don't exist yet: `off`.
+-- Webhooks are `off` where nobody has registered them, or the connection doesn't act on them.
 create view easysync.connection_health with (security_barrier) as
 select c.name as connection,
        c.connector,
@@ -67,7 +72,8 @@ select c.name as connection,
        c.circuit,
        case when c.circuit <> 'closed' then c.circuit_until end as circuit_until,
        c.token_expires_at,
-       'off'::text as webhooks,
+       case when not c.webhooks_enabled or c.webhook_url is null then 'off'
+            when c.webhooks_problem is not null then 'degraded' else 'ok' end as webhooks,
        easysync_internal.schedule_lag(c.tenant_id, c.name) as schedule_lag,
        c.tenant_id
 from easysync_internal.connections as c

@@ -311,7 +311,8 @@ as $$
     where n.tenant_id = tenant and n.event = end_notification.event and n.object = end_notification.object and n.recovered_at is null
 $$;
 
--- For the worker, when a run has ended: counts the failures of its schedule. The one that reaches the
+-- For the worker, when a run has ended: ends the deliveries that made it, and counts the failures of its
+-- schedule. The one that reaches the
 -- tenant's notify_after_failures raises an alert, and so does each one after it; a success ends it.
 create function easysync_internal.note_run_end(ended_id bigint) returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
@@ -321,6 +322,9 @@ declare
     failures integer;
 begin
     select * into run from easysync_internal.sync_runs as r where r.sync_id = ended_id;
+    if run.triggered_by = 'webhook' then
+        perform easysync_internal.end_webhooks(run);
+    end if;
     if run.schedule is null or run.status not in ('succeeded', 'partial', 'failed') then
         return;
     end if;

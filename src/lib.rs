@@ -53,6 +53,8 @@ extension_sql_file!(
         api::easysync_internal::exchange_code,
         api::easysync_internal::check_cron,
         api::easysync_internal::reckon_slots,
+        api::easysync_internal::judge_webhook,
+        api::easysync_internal::webhooks_at,
     ]
 );
 extension_sql_file!("../sql/12_event_tables.sql", name = "event_tables", requires = ["tables"]);
@@ -85,10 +87,11 @@ extension_sql_file!(
     requires = ["views_push"]
 );
 extension_sql_file!(
-    "../sql/56_push_queue.sql",
-    name = "push_queue",
+    "../sql/55_view_webhooks.sql",
+    name = "view_webhooks",
     requires = ["views_schedules"]
 );
+extension_sql_file!("../sql/56_push_queue.sql", name = "push_queue", requires = ["view_webhooks"]);
 extension_sql_file!("../sql/57_push_changes.sql", name = "push_changes", requires = ["push_queue"]);
 extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["push_changes"]);
 extension_sql_file!("../sql/61_credentials.sql", name = "credentials", requires = ["connections"]);
@@ -101,4 +104,5 @@ extension_sql_file!("../sql/67_preview.sql", name = "preview", requires = ["heal
 extension_sql_file!("../sql/68_confirm.sql", name = "confirm", requires = ["preview"]);
 extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"]);
 extension_sql_file!("../sql/70_schedules.sql", name = "schedules", requires = ["oauth"]);
-extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["schedules"]);
+extension_sql_file!("../sql/71_webhooks.sql", name = "webhooks", requires = ["schedules"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["webhooks"]);

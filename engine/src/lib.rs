@@ -4,7 +4,8 @@
 //!
 //! The tree follows the data: [`connector`] fetches, [`mapping`] maps, [`pull`] paces and pages,
 //! [`posting`] decides what the books get, [`store`] writes, [`runner`] takes runs from the queue and
-//! carries them out, [`schedule`] queues them when their time has come.
+//! carries them out, [`schedule`] queues them when their time has come, [`webhook`] when a
+//! platform says that something has happened.
 
 pub mod clock;
 pub mod connector;
@@ -22,5 +23,6 @@ pub mod schedule;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhook;
 
 pub use error::{Category, Error, Result};

@@ -349,6 +349,12 @@ pub trait Store: Send + Sync + 'static {
     /// Remote ids of failed records of the stream that are due for another try.
     async fn failures_due(&self, stream: &Stream) -> Result<Vec<String>>;
 
+    /// Of these orders, those with refunds that are not stored yet, by the orders' own JSON. A store
+    /// that can't tell names them all.
+    async fn with_new_refunds(&self, _stream: &Stream, orders: Vec<String>) -> Result<Vec<String>> {
+        Ok(orders)
+    }
+
     async fn log(&self, rows: Vec<LogRow>) -> Result<()>;
 
     async fn progress(&self, progress: Progress) -> Result<()>;

@@ -38,7 +38,9 @@ fn try_open(
     let one = |error: Error| vec![error];
     let policy = guc::address_policy().map_err(one)?;
     let (secret, is_new) = match given {
-        Some(value) => (resolve(value).map_err(one)?, true),
+        Some(value) => {
+            (with_webhook_secret(tenant, connection, resolve(value).map_err(one)?), true)
+        }
         None => (stored(tenant, connection).map_err(one)?, false),
     };
     let account_key = connector::validate(
@@ -94,6 +96,19 @@ fn resolve(value: Value) -> Result<Secret> {
             "With {\"file\": \"name\"} everything is read from that file.",
         )),
     }
+}
+
+/// Other keys of the account don't change what its deliveries are signed with.
+fn with_webhook_secret(tenant: &str, connection: &str, given: Secret) -> Secret {
+    // Old credentials that don't open any more are just what new ones are given for.
+    let before = stored(tenant, connection).unwrap_or_default();
+    let mut fields = given.expose().clone();
+    for field in ["webhook_secret", "webhook_verifier_token"] {
+        if let (false, Some(secret)) = (fields.contains_key(field), before.get(field)) {
+            fields.insert(field.to_owned(), json!(secret));
+        }
+    }
+    Secret::new(fields)
 }
 
 /// The connection's own credentials; empty: it has none.

@@ -9,6 +9,7 @@ mod oauth;
 mod preview;
 mod schedules;
 mod status;
+mod webhooks;
 
 use pgrx::prelude::*;
 
@@ -140,5 +141,24 @@ mod easysync_internal {
     #[pg_extern(stable, parallel_safe)]
     fn reckon_slots(cron: &str, zone: &str, after: i64, until: Option<i64>, most: i32) -> JsonB {
         JsonB(super::schedules::reckon(cron, zone, after, until, most))
+    }
+
+    /// Judges a delivery with the connection's secret: `verdict`, `reason`.
+    #[pg_extern(stable, parallel_unsafe)]
+    fn judge_webhook(tenant: &str, connection: &str, headers: JsonB, body: &str) -> JsonB {
+        JsonB(super::webhooks::judge(tenant, connection, &headers.0, body))
+    }
+
+    /// Makes and repairs a connection's webhooks on the platform: `registrations`, `sealed`,
+    /// `key_id`; or `errors`.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn webhooks_at(
+        tenant: &str,
+        connection: &str,
+        connector: &str,
+        settings: JsonB,
+        url: &str,
+    ) -> JsonB {
+        JsonB(super::webhooks::register(tenant, connection, connector, settings.0, url))
     }
 }

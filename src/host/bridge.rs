@@ -27,12 +27,14 @@ pub struct Bridge {
 pub struct Woken {
     pub for_runs: tokio::sync::Notify,
     pub for_schedules: tokio::sync::Notify,
+    pub for_deliveries: tokio::sync::Notify,
 }
 
 impl Woken {
     pub fn tell(&self) {
         self.for_runs.notify_one();
         self.for_schedules.notify_one();
+        self.for_deliveries.notify_one();
     }
 }
 

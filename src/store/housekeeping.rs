@@ -22,5 +22,6 @@ pub fn run() -> DbResult<()> {
     spi::run("select easysync_internal.ensure_log_partitions()", &[])?;
     spi::run("select easysync_internal.drop_old_log_partitions()", &[])?;
     while spi::one::<i32>("select easysync_internal.drop_old_runs()", &[])?.unwrap_or(0) > 0 {}
+    while spi::one::<i32>("select easysync_internal.drop_old_webhooks()", &[])?.unwrap_or(0) > 0 {}
     Ok(())
 }

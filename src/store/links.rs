@@ -106,6 +106,49 @@ pub fn key_args(stream: &Stream, entity: Entity) -> Vec<Arg> {
     ]
 }
 
+/// What an order's JSON says of its refunds.
+#[derive(serde::Deserialize)]
+struct OrderRefunds {
+    #[serde(default)]
+    refunds: Vec<OrderRefund>,
+}
+
+#[derive(serde::Deserialize)]
+struct OrderRefund {
+    id: u64,
+}
+
+/// Of these orders, those whose JSON names a refund that isn't linked, or is linked as gone. An order
+/// that isn't stored has no refunds that could be. Uses the primary key, as [`LOOKUP`].
+pub fn with_new_refunds(stream: &Stream, orders: &[String]) -> DbResult<Vec<String>> {
+    let mut args = key_args(stream, Entity::Orders);
+    args.push(Arg::Texts(orders.iter().cloned().map(Some).collect()));
+    let found = spi::rows(
+        "select u.remote_id, l.raw
+           from pg_catalog.unnest($4::text[]) as u (remote_id)
+          cross join lateral (select k.raw from easysync_ledger.links k
+                               where k.tenant_id = $1 and k.account = $2 and k.entity = $3
+                                 and k.remote_id = u.remote_id and k.raw is not null offset 0) as l",
+        &args,
+        |row| Ok((required::<String>(row, 1)?, required::<String>(row, 2)?)),
+    )?;
+    let mut wanted = vec![];
+    for (order, raw) in found {
+        // JSON of another shape says nothing: then the shop is asked.
+        let Ok(OrderRefunds { refunds }) = serde_json::from_str(&raw) else {
+            wanted.push(order);
+            continue;
+        };
+        let ids: Vec<String> = refunds.iter().map(|refund| refund.id.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let known = lookup(stream, Entity::Refunds, &ids)?;
+        if known.iter().any(|link| link.as_ref().is_none_or(|link| link.deleted)) {
+            wanted.push(order);
+        }
+    }
+    Ok(wanted)
+}
+
 /// What a link is written with.
 pub struct NewLink<'a> {
     pub record: &'a Record,

@@ -15,6 +15,7 @@ mod schedules;
 mod spi;
 mod statistics;
 mod steps;
+mod webhooks;
 
 use crate::error::DbResult;
 use crate::host::Bridge;
@@ -32,6 +33,7 @@ pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use page::{change_origin, changes_suppressed};
 pub use push::Vault;
 pub use runs::filters_of;
+pub use webhooks::Watched;
 
 /// How long a job that met a lock is tried again: an application may hold its rows for a while.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -166,6 +168,11 @@ impl Store for PgStore {
     async fn failures_due(&self, stream: &Stream) -> Result<Vec<String>> {
         let stream = stream.clone();
         self.job(move || steps::failures_due(&stream)).await
+    }
+
+    async fn with_new_refunds(&self, stream: &Stream, orders: Vec<String>) -> Result<Vec<String>> {
+        let stream = stream.clone();
+        self.job(move || links::with_new_refunds(&stream, &orders)).await
     }
 
     async fn log(&self, rows: Vec<LogRow>) -> Result<()> {

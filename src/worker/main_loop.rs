@@ -13,6 +13,7 @@ use engine::http::{HttpConfig, HttpContext};
 use engine::push::store::PushStore;
 use engine::runner::{Pusher, Runner};
 use engine::schedule::{ScheduleStore, Scheduler};
+use engine::webhook::{Intake, WebhookStore};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
@@ -201,7 +202,11 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
         store: Arc::clone(&store) as Arc<dyn ScheduleStore>,
         clock: Arc::new(host::WallClock),
     };
+    let intake = Intake { store: Arc::clone(&store) as Arc<dyn WebhookStore> };
+    let (keeper, keeper_http) = (Arc::clone(&store), Arc::clone(&runner.http));
+    runtime.spawn(super::webhooks::keep(keeper, keeper_http));
     runtime.spawn(async move { store.keep_house().await });
+    watch(&runtime, &bridge, intake.run());
     watch(&runtime, &bridge, async move { runner.run().await });
     watch(&runtime, &bridge, scheduler.run());
     *ENGINE.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, Arc::clone(&bridge)));

@@ -6,6 +6,7 @@ mod database;
 mod launcher;
 mod main_loop;
 mod utility;
+mod webhooks;
 
 pub use main_loop::http_context;
 

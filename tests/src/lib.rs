@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod compare;
 pub mod environment;
 pub mod process;
+pub mod receiver;
 pub mod refusal;
 pub mod rest;
 pub mod rows;

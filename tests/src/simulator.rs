@@ -185,8 +185,25 @@ impl Simulator {
         calls["total"].as_u64().with_context(|| format!("no total in {calls}"))
     }
 
+    /// How often the shop was asked for a record by its id: each id of an `include` counts.
+    pub fn record_fetches(&self) -> Result<usize> {
+        let log = self.get("/woocommerce/calls/log")?;
+        let calls = log.as_array().context("the call log is no list")?;
+        Ok(calls.iter().map(fetches).sum())
+    }
+
     pub fn reset_calls(&self) -> Result<()> {
         self.delete("/woocommerce/calls").map(drop)
+    }
+}
+
+fn fetches(call: &Value) -> usize {
+    let (path, query) = (call["path"].as_str().unwrap_or(""), call["query"].as_str().unwrap_or(""));
+    let included = query.split('&').find_map(|part| part.strip_prefix("include="));
+    match included {
+        Some(ids) => ids.replace("%2C", ",").split(',').count(),
+        // `/wc/v3/orders/17`, also `/products/17/variations`.
+        None => path.split('/').filter(|part| part.parse::<u64>().is_ok()).count(),
     }
 }
 

@@ -103,7 +103,9 @@ fn calls(client: &mut Client, sync_id: i64) -> Result<Vec<(String, String)>> {
             (row.get(0), row.get(1), row.get(2));
         let arguments = calls.entry(function).or_default();
         if let Some(kind) = kind {
-            arguments.push(format!("{name} => {}", value(&name, &kind, sync_id)));
+            // postgrest_webhook's one argument has no name.
+            let named = if name.is_empty() { String::new() } else { format!("{name} => ") };
+            arguments.push(format!("{named}{}", value(&name, &kind, sync_id)));
         }
     }
     let call = |(function, arguments): (String, Vec<String>)| {

@@ -93,6 +93,20 @@ pub struct ById {
     pub notes: Vec<String>,
 }
 
+/// A webhook of the platform that delivers to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// What it tells of: `order.updated`.
+    pub topic: String,
+    pub webhook_id: String,
+    /// As the platform says: `active`.
+    pub status: String,
+    /// `kept`, `created`, `repaired`
+    pub action: &'static str,
+    /// What was wrong with it.
+    pub message: Option<String>,
+}
+
 /// A platform's account, opened.
 #[async_trait]
 pub trait Connector: Send + Sync {
@@ -143,6 +157,20 @@ pub trait Connector: Send + Sync {
     /// Metered reads since this was asked last.
     fn take_reads(&self) -> u64 {
         0
+    }
+
+    /// Makes and repairs the platform's webhooks that deliver to `url`, signed with `secret`;
+    /// `resecret`: also those that are well are given the secret.
+    async fn keep_webhooks(
+        &self,
+        _url: &str,
+        _secret: &str,
+        _resecret: bool,
+    ) -> Result<Vec<Registration>> {
+        Err(Error::argument(
+            "this platform's webhooks are not made by its API",
+            "Make them on the platform's own pages; docs/how-to/webhooks.md says how.",
+        ))
     }
 }
 

@@ -58,7 +58,12 @@ impl Pull {
         let stream = &self.step.stream;
         let mut tally = Tally::default();
         if let (Mode::Ids, Some(ids)) = (self.run.mode, &self.run.ids) {
-            self.fetch_by_id(ids, &mut tally).await?;
+            let mut ids = ids.clone();
+            // Ids of orders, asked of refunds, mean their refunds: most have none, or none that is new.
+            if stream.entity == Entity::Refunds && self.run.entity == Entity::Orders {
+                ids = self.store.with_new_refunds(stream, ids).await?;
+            }
+            self.fetch_by_id(&ids, &mut tally).await?;
             return Ok(tally.counts);
         }
         let mut cursor = self.store.cursor(stream).await?;

@@ -5,7 +5,7 @@
 mod cell;
 mod expected;
 mod hub;
-mod shop;
+pub mod shop;
 
 pub use shop::Shop;
 

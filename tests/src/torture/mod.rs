@@ -7,7 +7,7 @@
 //! The seed decides what happens in which order, and at which call.
 
 mod breaking;
-mod pulls;
+pub mod pulls;
 mod pushes;
 
 use crate::bed::Bed;

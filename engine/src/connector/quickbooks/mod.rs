@@ -25,6 +25,7 @@ pub mod query;
 pub mod reply;
 pub mod request_id;
 pub mod settings;
+pub mod webhook;
 pub mod write;
 
 #[cfg(test)]

@@ -105,8 +105,11 @@ pub fn credential_problems(credentials: &Secret) -> Vec<Error> {
             Some(_) => {}
         }
     }
-    let known = |key: &&str| !KEYS.contains(key) && !TOKEN_FIELDS.contains(key);
-    for key in credentials.keys().filter(known) {
+    // The app's verifier token signs deliveries: webhook.rs.
+    let unknown = |key: &&str| {
+        !KEYS.contains(key) && !TOKEN_FIELDS.contains(key) && *key != "webhook_verifier_token"
+    };
+    for key in credentials.keys().filter(unknown) {
         problems.push(wrong(format!("unknown credential \"{}\"", crate::mask::text(key))));
     }
     problems

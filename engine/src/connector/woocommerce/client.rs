@@ -3,10 +3,12 @@
 use super::settings::Settings;
 use super::{auth, errors};
 use crate::error::{Error, Result};
-use crate::http::{self, HttpContext, Request, Response, RetryPolicy, Signer, Url};
+use crate::http::header::{CONTENT_TYPE, HeaderValue};
+use crate::http::{self, HttpContext, Method, Request, Response, RetryPolicy, Signer, Url};
 use crate::store::Connection;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -88,6 +90,41 @@ impl Api {
         request.retry = self.retry;
         let response = self.client.send(&request).await?;
         errors::of(&response, self.secure()).map_or(Ok(()), Err)
+    }
+
+    /// Sends JSON to `path`; creating something twice is avoided, so an unknown outcome is an error.
+    pub async fn post<T: for<'de> Deserialize<'de>>(&self, path: &str, body: &Value) -> Result<T> {
+        let answer = self.send(Method::POST, path, &[], Some(body)).await?;
+        Ok(answer.0.json::<T>()?.value)
+    }
+
+    /// Changes what is at `path`.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<()> {
+        self.send(Method::PUT, path, &[], Some(body)).await.map(drop)
+    }
+
+    /// Deletes what is at `path`, for good.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        self.send(Method::DELETE, path, &[("force", "true".to_owned())], None).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&'static str, String)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let asked = self.request(path, query)?;
+        let mut request = Request::new(method, asked.url.clone());
+        if let Some(body) = body {
+            request.body = Some(body.to_string().into());
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request.signer.clone_from(&self.signer);
+        request.retry = self.retry;
+        let response = self.client.send(&request).await?;
+        errors::of(&response, self.secure()).map_or(Ok(Answer(response)), Err)
     }
 
     /// Reads `path` as one JSON value.

@@ -16,13 +16,15 @@ mod pages;
 mod settings;
 mod settle;
 mod shop;
+pub mod webhook;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
 
 pub use settings::{schema, validate};
 
-use super::{Account, ById, Check, Connector, Page, Pass};
+use super::{Account, ById, Check, Connector, Page, Pass, Registration};
 use crate::error::{Error, Result};
 use crate::http::HttpContext;
 use crate::mapping::Mapped;
@@ -120,5 +122,13 @@ impl Connector for WooCommerce {
 
     async fn by_ids(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
         self.shop.by_ids(stream, ids).await
+    }
+    async fn keep_webhooks(
+        &self,
+        url: &str,
+        secret: &str,
+        resecret: bool,
+    ) -> Result<Vec<Registration>> {
+        WooCommerce::keep_webhooks(self, url, secret, resecret).await
     }
 }

@@ -15,6 +15,7 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "url": {"type": "string", "description": "Address of the shop, without /wp-json: https://shop.example or https://example.com/shop"},
+            "webhooks": {"type": "boolean", "default": true, "description": "Act on deliveries of webhooks; false: they are kept in easysync.webhook_events and ignored"},
             "allow_http": {"type": "boolean", "default": false, "description": "Call the shop by plain http, signed by OAuth 1.0a: customers' data then crosses the network unencrypted"},
             "page_size": {"type": "integer", "minimum": 2, "maximum": 100, "default": 100, "description": "Records asked for at a time; fewer for a shop that runs out of memory"},
             "concurrency": {"type": "integer", "minimum": 1, "maximum": 16, "default": 4, "description": "Calls under way at once"},
@@ -66,6 +67,10 @@ impl Settings {
                 false
             }
         };
+        if let Some(value) = object.get("webhooks").filter(|v| !v.is_null() && !v.is_boolean()) {
+            let message = format!("\"webhooks\" is neither true nor false but {value}");
+            problems.push(problem(message, "Write true or false."));
+        }
         let url = url(object.get("url"), allow_http, &mut problems);
         let mut number = |key: &str| integer(object, key, &mut problems);
         let parsed = (
@@ -157,9 +162,7 @@ fn keys() -> String {
 fn unknown_keys(object: &Map<String, Value>, problems: &mut Vec<Error>) {
     let schema = schema();
     for key in object.keys() {
-        // Webhooks come later; that there are none is true today.
-        let off = key == "webhooks" && matches!(object[key], Value::Bool(false) | Value::Null);
-        if schema["properties"].get(key).is_none() && !off {
+        if schema["properties"].get(key).is_none() {
             problems.push(problem(format!("unknown setting \"{key}\""), keys()));
         }
     }
@@ -263,7 +266,9 @@ fn credential_problems(credentials: &Secret) -> Vec<Error> {
             Some(_) => {}
         }
     }
-    for key in credentials.keys().filter(|key| FIELDS.iter().all(|(field, _)| field != key)) {
+    let known =
+        |key: &&str| FIELDS.iter().any(|(field, _)| field == key) || *key == "webhook_secret";
+    for key in credentials.keys().filter(|key| !known(key)) {
         problems.push(wrong(format!("unknown credential \"{}\"", crate::mask::text(key))));
     }
     problems

@@ -4,7 +4,7 @@
 
 mod blow;
 mod full_disk;
-mod shopping;
+pub mod shopping;
 
 use super::{Plan, Report, breaking, clear_away};
 use crate::bed::{Bed, Setup};

@@ -19,7 +19,8 @@ impl Torture {
     }
 }
 
-fn something_happens(rest: &Rest, random: &mut Rng) -> Result<()> {
+/// One thing that happens in a shop every day, drawn by `random`.
+pub fn something_happens(rest: &Rest, random: &mut Rng) -> Result<()> {
     match random.u8(0..10) {
         0..=3 => {
             let note = format!("note {}", random.u32(..));

@@ -102,10 +102,13 @@ fn no_secret_is_shown_in_a_problem() {
 }
 
 #[test]
-fn webhooks_may_be_said_to_be_off() {
-    let settings = |on: bool| json!({"url": "https://shop.example", "webhooks": on});
-    assert!(judged(&settings(false), None).is_ok());
-    assert_eq!(judged(&settings(true), None).unwrap_err(), ["unknown setting \"webhooks\""]);
+fn webhooks_may_be_switched_off() {
+    let settings = |webhooks: Value| json!({"url": "https://shop.example", "webhooks": webhooks});
+    for webhooks in [json!(true), json!(false), Value::Null] {
+        assert!(judged(&settings(webhooks), None).is_ok());
+    }
+    let problems = judged(&settings(json!("no")), None).unwrap_err();
+    assert_eq!(problems, ["\"webhooks\" is neither true nor false but \"no\""]);
 }
 
 #[test]

@@ -1,0 +1,234 @@
+//! Deliveries of webhooks: what is open, what became of it, and the fetches that follow.
+
+use super::PgStore;
+use super::spi::{self, Arg, required};
+use crate::error::DbResult;
+use crate::secrets::{self, Keyring};
+use async_trait::async_trait;
+use engine::model::TenantId;
+use engine::store::Secret;
+use engine::webhook::{Account, Delivery, Fetch, Headers, Settled, WebhookStore};
+use engine::{Error, Result};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The partial index `webhook_events_open` holds just these. Sixteen MiB of bodies at a time, or one.
+const OPEN: &str = "select o.event_id, o.tenant_id, o.connection, o.headers, o.body
+  from (select w.event_id, w.tenant_id, w.connection, w.headers, w.body,
+               sum(octet_length(w.body)) over (order by w.event_id) - octet_length(w.body) as before
+          from easysync_internal.webhook_events w
+         where w.status in ('received', 'accepted') and w.sync_id is null and w.event_id > $2
+           and (w.status = 'received' or $1 or w.next_attempt_at <= pg_catalog.clock_timestamp()
+                or w.kept and exists (select from easysync_internal.connections c
+                                       where c.tenant_id = w.tenant_id and c.name = w.connection
+                                         and c.status = 'connected'))
+         order by w.event_id limit 500) as o
+ where o.before < 16777216 order by o.event_id";
+
+const IS_OPEN: &str = "select exists (select from easysync_internal.webhook_events w
+         where w.status in ('received', 'accepted') and w.sync_id is null)
+   and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')";
+
+fn open(all: bool, after: i64) -> DbResult<Vec<Delivery>> {
+    if spi::one::<bool>(IS_OPEN, &[])? != Some(true) {
+        return Ok(vec![]);
+    }
+    spi::rows(OPEN, &[Arg::Bool(Some(all)), after.into()], |row| {
+        let headers = row.get::<pgrx::JsonB>(4)?.map(|json| json.0).unwrap_or_default();
+        Ok(Delivery {
+            event_id: required(row, 1)?,
+            tenant: required::<String>(row, 2)?.into(),
+            connection: required(row, 3)?,
+            headers: Headers::parse(&headers),
+            body: required(row, 5)?,
+        })
+    })
+}
+
+fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
+    spi::rows(
+        "select name, connector, coalesce(account, ''), status = 'connected', webhooks_enabled,
+                key_id, sealed
+           from easysync_internal.connections where tenant_id = $1 order by name",
+        &[tenant.as_str().into()],
+        |row| {
+            let name: String = required(row, 1)?;
+            let (key_id, sealed) = (row.get::<String>(6)?, row.get::<Vec<u8>>(7)?);
+            let credentials = credentials(tenant.as_str(), &name, key_id, sealed);
+            Ok(Account {
+                connection: name.into(),
+                connector: required(row, 2)?,
+                key: required(row, 3)?,
+                connected: required(row, 4)?,
+                enabled: required(row, 5)?,
+                credentials: credentials.ok(),
+            })
+        },
+    )
+}
+
+pub fn credentials(
+    tenant: &str,
+    connection: &str,
+    key_id: Option<String>,
+    sealed: Option<Vec<u8>>,
+) -> Result<Secret> {
+    match (key_id, sealed) {
+        (Some(key_id), Some(sealed)) => {
+            let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
+            secrets::open(&keyring, tenant, connection, &key_id, &sealed)
+        }
+        _ => Ok(Secret::default()),
+    }
+}
+
+fn settle(settled: &[Settled], fetches: &[Fetch]) -> DbResult<()> {
+    if !settled.is_empty() {
+        let rows: Vec<Value> = settled.iter().map(row).collect();
+        spi::run(
+            "select easysync_internal.settle_webhooks($1)",
+            &[Arg::Json(Some(Value::Array(rows)))],
+        )?;
+    }
+    for Fetch { key, ids, event_ids } in fetches {
+        spi::run(
+            "select easysync_internal.fetch_hints($1, $2, $3, $4, $5)",
+            &[
+                key.tenant.as_str().into(),
+                key.connection.as_str().into(),
+                key.entity.as_str().into(),
+                Arg::Texts(ids.iter().cloned().map(Some).collect()),
+                Arg::Ints(event_ids.iter().copied().map(Some).collect()),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn row(settled: &Settled) -> Value {
+    let ids: Vec<&str> = settled.hints.iter().map(|hint| hint.id.as_str()).collect();
+    json!({
+        "event_id": settled.event_id,
+        "status": settled.status,
+        "reason": settled.reason.as_deref().map(engine::mask::text),
+        "topic": settled.topic,
+        "remote_ids": if ids.is_empty() { Value::Null } else { json!(ids) },
+        "kept": settled.kept,
+        "same_as": settled.same_as,
+    })
+}
+
+fn next_retry() -> DbResult<Option<Duration>> {
+    let milliseconds: Option<i64> = spi::one(
+        "select greatest(extract(epoch from min(w.next_attempt_at) - pg_catalog.clock_timestamp())
+                         * 1000, 0)::bigint
+           from easysync_internal.webhook_events w
+          where w.status in ('received', 'accepted') and w.sync_id is null
+            and w.next_attempt_at is not null",
+        &[],
+    )?;
+    Ok(milliseconds.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
+}
+
+#[async_trait]
+impl WebhookStore for PgStore {
+    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Vec<Delivery>> {
+        self.job(move || open(all, after)).await
+    }
+
+    async fn accounts(&self, tenant: &TenantId) -> Result<Vec<Account>> {
+        let tenant = tenant.clone();
+        self.job(move || accounts(&tenant)).await
+    }
+
+    async fn settle(&self, settled: Vec<Settled>, fetches: Vec<Fetch>) -> Result<()> {
+        self.job(move || settle(&settled, &fetches)).await
+    }
+
+    async fn fetching(&self) -> Result<bool> {
+        let open = self
+            .job(|| {
+                spi::one::<bool>(
+                    "select exists (select from easysync_internal.sync_runs
+                      where status in ('queued', 'running') and triggered_by = 'webhook')",
+                    &[],
+                )
+            })
+            .await?;
+        Ok(open.unwrap_or(false))
+    }
+
+    async fn next_retry(&self) -> Result<Option<Duration>> {
+        self.job(next_retry).await
+    }
+
+    async fn deliveries_changed(&self) {
+        self.bridge.woken.for_deliveries.notified().await;
+    }
+}
+
+/// A connection whose webhooks are to be looked at.
+pub struct Watched {
+    pub connection: engine::store::Connection,
+    pub url: String,
+}
+
+/// Connections with registered webhooks that nobody has looked at for a day.
+const WATCHED: &str =
+    "select c.tenant_id, c.name, c.connector, c.account, c.settings, c.webhook_url,
+       c.key_id, c.sealed
+  from easysync_internal.connections c
+ where c.webhook_url is not null and c.webhooks_enabled and c.status = 'connected'
+   and c.webhooks_checked_at < pg_catalog.clock_timestamp() - interval '1 day'
+   and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')
+ order by c.tenant_id, c.name";
+
+impl PgStore {
+    /// The connections whose webhooks are due for a look.
+    pub async fn watched(&self) -> Result<Vec<Watched>> {
+        self.job(|| {
+            spi::rows(WATCHED, &[], |row| {
+                let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
+                let (key_id, sealed) = (row.get::<String>(7)?, row.get::<Vec<u8>>(8)?);
+                let credentials = credentials(&tenant, &name, key_id, sealed).unwrap_or_default();
+                let settings = row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default();
+                Ok(Watched {
+                    connection: engine::store::Connection {
+                        tenant: tenant.into(),
+                        name: name.into(),
+                        connector: required(row, 3)?,
+                        account: required(row, 4)?,
+                        settings,
+                        credentials,
+                    },
+                    url: required(row, 6)?,
+                })
+            })
+        })
+        .await
+    }
+
+    /// Notes what a look at a connection's webhooks found.
+    pub async fn note_webhooks(
+        &self,
+        watched: &Watched,
+        problem: Option<Error>,
+        repaired: Option<String>,
+    ) -> Result<()> {
+        let (tenant, name) = (watched.connection.tenant.clone(), watched.connection.name.clone());
+        let problem = problem.map(|error| engine::mask::text(&error.message));
+        self.job(move || {
+            spi::run(
+                "select easysync_internal.note_webhooks($1, $2, $3, $4)",
+                &[
+                    tenant.as_str().into(),
+                    name.as_str().into(),
+                    problem.as_deref().into(),
+                    repaired.as_deref().into(),
+                ],
+            )
+            .map(drop)
+        })
+        .await
+    }
+}
