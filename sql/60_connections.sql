@@ -56,6 +56,7 @@ as $$
 declare
     answer jsonb;
     failed jsonb;
+    remark jsonb;
 begin
     if verify then
         perform easysync_internal.check_fence();
@@ -75,6 +76,11 @@ begin
         raise notice '"%" is pending: open easysync.oauth_authorize_url', connection_name;
     elsif verify then
         raise notice 'connected to "%"%', coalesce(answer ->> 'account_label', answer ->> 'account_key'), coalesce(', ' || (answer ->> 'platform'), '');
+        -- What is well but has a hint is for a person to do, now rather than record by record.
+        for remark in select c.value from jsonb_array_elements(coalesce(answer -> 'checks', '[]')) with ordinality as c
+                      where (c.value ->> 'ok')::boolean and c.value ->> 'hint' is not null order by c.ordinality loop
+            raise notice '%', remark ->> 'message' using hint = remark ->> 'hint';
+        end loop;
     end if;
     return answer;
 end

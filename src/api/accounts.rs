@@ -3,14 +3,23 @@
 
 use crate::error::to_json;
 use crate::secrets::{self, Keyring, base64_encode};
+use crate::store::PgStore;
 use crate::{guc, host, worker};
+use engine::clock::Clock;
 use engine::connector::{self, Account, Check};
-use engine::store::{Connection, Secret};
+use engine::model::{Direction, Entity, Mode};
+use engine::push::Walk;
+use engine::store::{Connection, DeletePolicy, Filters, Run, Secret, Stream};
 use engine::{Error, Result};
+use jiff::SignedDuration;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a session looks through the hub's orders.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The answer of `open_account`: `errors`, or the account with its checks and sealed credentials.
 pub fn open(
@@ -143,15 +152,56 @@ fn ask(connection: Connection) -> Result<(Option<Account>, Vec<Check>)> {
     // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
     let _guard = cancel.clone().drop_guard();
     let connection = Arc::new(connection);
-    host::block_on(async move {
+    let has_hub = has_hub(connection.tenant.as_str())?;
+    host::block_on_with(move |bridge| async move {
+        let clock = Arc::clone(&http.config.clock);
         let http = http.with_cancel(cancel);
         let connector = connector::build(&connection, &http)?;
-        let checks = connector.check().await;
+        let mut checks = connector.check().await;
         if checks.iter().any(|check| !check.ok) {
             return Ok((None, checks));
         }
-        Ok((Some(connector.account().await?), checks))
+        let account = connector.account().await?;
+        if has_hub {
+            let store = Arc::new(PgStore::new(bridge, 0, LOOK));
+            checks.extend(connector.check_hub(&walk(store, clock, connection)).await);
+        }
+        Ok((Some(account), checks))
     })?
+}
+
+/// Before the first `connect` there is nothing to look at.
+fn has_hub(tenant: &str) -> Result<bool> {
+    let found = Spi::get_one_with_args::<bool>(
+        "select easysync_internal.hub_schema($1) is not null",
+        &[tenant.into()],
+    );
+    Ok(found.map_err(|e| Error::internal(e.to_string()))?.unwrap_or(false))
+}
+
+/// All orders of the hub, as the connection would be sent them.
+fn walk(store: Arc<PgStore>, clock: Arc<dyn Clock>, connection: Arc<Connection>) -> Walk {
+    let run = Run {
+        sync_id: 0,
+        tenant: connection.tenant.clone(),
+        entity: Entity::Orders,
+        mode: Mode::Full,
+        connection: Some(connection.name.clone()),
+        ids: None,
+        filters: Filters::default(),
+        resumed: false,
+        dry_run: true,
+    };
+    let stream = Stream {
+        connection,
+        entity: Entity::Orders,
+        direction: Direction::Push,
+        filters: Filters::default(),
+        delete_policy: DeletePolicy::Keep,
+        rules: None,
+    };
+    let time = SignedDuration::try_from(LOOK).unwrap_or(SignedDuration::MAX);
+    Walk { store, clock, run, stream, time }
 }
 
 fn check_json(check: &Check) -> Value {

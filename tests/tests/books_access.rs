@@ -171,6 +171,36 @@ fn no_token_shows_in_logs_views_or_errors() -> Result<()> {
 }
 
 #[test]
+fn what_the_shop_asks_of_the_settings_is_listed_at_once() -> Result<()> {
+    with_bed("books-checks", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        let changes = json!({"tax": {"rates": {"1": "sales_tax", "2": "sales_tax"}}});
+        Books::connect_with(bed, "books", "us_single", &changes)?;
+        let rows = bed.db.query(
+            "select ok, message, hint from easysync.test_connection('books') where check_name = 'posting'",
+            &[],
+        )?;
+        ensure!(rows.iter().all(|row| row.get(0)), "the connection itself is well");
+        let told: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+        // Rates that nothing maps with their tax, methods and currencies with their orders.
+        let wanted = [
+            ("tax.rates.3", "USD"),
+            ("tax.rates.5", "USD"),
+            ("tax.rates.7", "USD"),
+            ("deposit_accounts.default", "87 orders: USD 92270.02"),
+            ("GBP is blocked", "2 orders"),
+            ("JPY is blocked", "3 orders: JPY 136.61"),
+        ];
+        for (path, sums) in wanted {
+            let found = told.iter().any(|text| text.contains(path) && text.contains(sums));
+            ensure!(found, "{path} with {sums} is not in {told:#?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_second_installation_finds_what_the_first_one_posted() -> Result<()> {
     with_books("books-again", "us_single", |bed, books| {
         books.push(bed, "full")?;

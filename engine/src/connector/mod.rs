@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::http::HttpContext;
 use crate::mapping::{Problem, Rule};
 use crate::model::{Direction, Entity, Mode, Record, RecordFailure};
+use crate::push::Walk;
 use crate::store::{Connection, Filters, Stream};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -112,6 +113,12 @@ pub struct Registration {
 pub trait Connector: Send + Sync {
     /// Checks in order; a failed one may end the list.
     async fn check(&self) -> Vec<Check>;
+
+    /// What the hub's records ask of settings and account, once [`Connector::check`] went well:
+    /// everything at once, with counts and sums, before the first of them fails.
+    async fn check_hub(&self, _hub: &Walk) -> Vec<Check> {
+        vec![]
+    }
 
     /// The account, asked live.
     async fn account(&self) -> Result<Account>;

@@ -323,7 +323,7 @@ pub fn check_shop(settings: &Settings, company: &Company, facts: &ShopFacts) -> 
     for (method, sums) in
         facts.methods.iter().filter(|(m, _)| !settings.deposit_accounts.contains_key(*m))
     {
-        let name = if method.is_empty() { "no payment method" } else { method };
+        let name = if method.is_empty() { "what names no payment method" } else { method };
         let path =
             format!("deposit_accounts.{}", if method.is_empty() { "default" } else { method });
         let message = format!("{name} goes to the default account ({})", shown(sums));

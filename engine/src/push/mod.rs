@@ -16,8 +16,10 @@ mod remedy;
 mod sending;
 pub mod store;
 pub mod target;
+mod walk;
 
 pub use preview::Preview;
+pub use walk::Walk;
 
 #[cfg(test)]
 mod tests;

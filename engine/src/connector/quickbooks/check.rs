@@ -8,12 +8,18 @@ use crate::connector::{Account, ById, Check, Connector, Page, Pass};
 use crate::error::{Error, Result};
 use crate::http::{AddressPolicy, HttpContext};
 use crate::model::{Entity, Mode};
-use crate::posting::checks::{Finding, check_company, check_settings};
+use crate::posting::checks::{Finding, check_company, check_settings, check_shop};
+use crate::posting::company::Company;
+use crate::posting::documents::Ground;
+use crate::posting::facts::ShopFacts;
+use crate::posting::input::Order;
+use crate::push::Walk;
 use crate::store::{Connection, Filters, Secret, Stream};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Every problem of settings and credentials that shows without a call; the company's id (empty:
 /// nobody has granted access yet).
@@ -40,6 +46,7 @@ pub fn reads_budget(settings: &Value, policy: &AddressPolicy) -> Option<u64> {
 pub struct QuickBooks {
     access: Arc<Access>,
     books: Books,
+    company: OnceCell<Company>,
 }
 
 impl QuickBooks {
@@ -54,15 +61,49 @@ impl QuickBooks {
     /// With access that is shared by all runs of a connection.
     pub fn with(access: Arc<Access>, http: &Arc<HttpContext>) -> QuickBooks {
         let books = Books::open(access.api(http), access.posting());
-        QuickBooks { access, books }
+        QuickBooks { access, books, company: OnceCell::new() }
+    }
+
+    async fn company(&self) -> Result<&Company> {
+        let read = || self.books.api.company(self.access.posting());
+        self.company.get_or_try_init(read).await
     }
 
     /// The company against the settings.
     async fn findings(&self) -> Result<Vec<Check>> {
         let settings = self.access.posting();
-        let company = self.books.api.company(settings).await?;
+        let company = self.company().await?;
         let findings = check_settings(settings).into_iter();
-        Ok(findings.chain(check_company(settings, &company)).map(told).collect())
+        Ok(findings.chain(check_company(settings, company)).map(told).collect())
+    }
+
+    /// The shop against both.
+    async fn shop(&self, hub: &Walk) -> Result<Vec<Check>> {
+        let settings = self.access.posting();
+        let Some(zone) = settings.zone() else { return Ok(vec![]) };
+        let company = self.company().await?;
+        let mut facts = ShopFacts::default();
+        let mut seen = 0u64;
+        let whole = hub.orders(|bundle| {
+            let Some(record) = &bundle.record else { return Ok(()) };
+            let unreadable = |_| Error::internal("a row of orders can't be read");
+            let order: Order = serde_json::from_str(record).map_err(unreadable)?;
+            let refunds = bundle.refunds.iter().map(|text| serde_json::from_str(text));
+            let refunds = refunds.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+            let ground = Ground { settings, company, zone: &zone, shop: &bundle.source_account };
+            facts.add(&order, &refunds, &ground);
+            seen += 1;
+            Ok(())
+        });
+        let whole = whole.await?;
+        let mut checks: Vec<Check> =
+            check_shop(settings, company, &facts).into_iter().map(told).collect();
+        if !whole {
+            let message = format!("there was time for {seen} orders only");
+            let hint = "easysync.trigger('orders', 'full', dry_run => true) looks at all of them.";
+            checks.push(note(message, hint));
+        }
+        Ok(checks)
     }
 }
 
@@ -79,6 +120,11 @@ fn told(finding: Finding) -> Check {
         duration_ms: 0,
         error: None,
     }
+}
+
+fn note(message: String, hint: &str) -> Check {
+    let hint = Some(hint.to_owned());
+    Check { name: "posting", ok: true, message, hint, duration_ms: 0, error: None }
 }
 
 fn failed(error: Error) -> Check {
@@ -103,6 +149,17 @@ impl Connector for QuickBooks {
             }
         }
         checks
+    }
+
+    async fn check_hub(&self, hub: &Walk) -> Vec<Check> {
+        match self.shop(hub).await {
+            Ok(checks) => checks,
+            // The account is well: what is wrong with a row of the hub is told by its push.
+            Err(error) => {
+                let message = format!("the orders could not be looked at: {}", error.message);
+                vec![note(message, "easysync.trigger says more of each of them.")]
+            }
+        }
     }
 
     async fn account(&self) -> Result<Account> {
