@@ -182,6 +182,6 @@ as $$
            ('quickbooks', 'refunds', 'push', array['off', 'push']),
            ('quickbooks', 'invoices', 'off', array['off', 'pull']),
            ('quickbooks', 'payments', 'off', array['off', 'pull']),
-           ('quickbooks', 'vendors', 'off', array['off', 'pull']),
-           ('quickbooks', 'bills', 'off', array['off', 'pull'])
+           ('quickbooks', 'vendors', 'off', array['off', 'pull', 'push']),
+           ('quickbooks', 'bills', 'off', array['off', 'pull', 'push'])
 $$;

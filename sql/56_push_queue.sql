@@ -140,6 +140,8 @@ declare
     hub text := easysync_internal.hub_schema(tenant);
     product_row text := format('(to_jsonb(p) || jsonb_build_object(''same_sku'', (select count(*) from %1$I.products as o '
         'where o.tenant_id = $1 and o.sku = p.sku and o.deleted_at is null)))::text', hub);
+    bought text := 'select (x.value ->> ''product_id'')::bigint from jsonb_array_elements(case jsonb_typeof(h.lines) when ''array'' then h.lines else ''[]'' end) as x '
+        'where x.value ->> ''product_id'' ~ ''^[0-9]{1,18}$''';
     links_of text := 'coalesce((select jsonb_agg(jsonb_build_object(''entity'', l.entity, ''hub_id'', l.hub_id, ''remote_type'', l.remote_type, '
         '''remote_id'', l.remote_id, ''remote_number'', l.remote_number, ''version'', l.remote_version, ''revision'', l.revision, '
         '''agreed'', l.agreed, ''deleted'', l.deleted_at is not null)) from easysync_ledger.links as l where l.tenant_id = $1 and l.account = $2 and (%s)), ''[]'')';
@@ -147,10 +149,18 @@ begin
     if entity <> 'orders' then
         return query execute format(
             'select h.id, coalesce(h.source_id, h.id::text), coalesce((select c.account from easysync_internal.connections as c '
-            'where c.tenant_id = $1 and c.name = h.source_connection), ''''), %s, array[]::text[], null::text, array[]::text[], %s '
+            'where c.tenant_id = $1 and c.name = h.source_connection), ''''), %s, array[]::text[], %s, %s, %s '
             'from unnest($3::bigint[]) with ordinality as u (id, nr) join %I.%I as h on h.tenant_id = $1 and h.id = u.id %s order by u.nr',
             case entity when 'products' then 'p.row_text' else 'to_jsonb(h)::text' end,
-            format(links_of, format('l.entity = %L and l.hub_id = h.id', entity)), hub, entity,
+            -- A bill comes with its vendor and the products of its lines.
+            case entity when 'bills' then format('(select to_jsonb(v)::text from %I.vendors as v where v.tenant_id = $1 and v.id = h.vendor_id)', hub)
+            else 'null::text' end,
+            case entity when 'bills' then format('array(select %s from %I.products as p where p.tenant_id = $1 and p.id in (%s) order by p.id)',
+                                                 product_row, hub, bought)
+            else 'array[]::text[]' end,
+            format(links_of, format('l.entity = %L and l.hub_id = h.id', entity)
+                || case entity when 'bills' then format(' or l.entity = ''vendors'' and l.hub_id = h.vendor_id or l.entity = ''products'' and l.hub_id in (%s)', bought)
+                   else '' end), hub, entity,
             case entity when 'products' then format('cross join lateral (select %s as row_text from %I.products as p where p.tenant_id = $1 and p.id = h.id) as p', product_row, hub) else '' end)
         using tenant, account_key, ids;
         return;

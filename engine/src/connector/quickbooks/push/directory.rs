@@ -19,6 +19,10 @@ pub struct Directory {
     /// Customers that this plan makes, by address and currency: a second record of the same person
     /// is the same customer.
     planned: HashMap<(String, String), Key>,
+    /// Active vendors, id and version, by the account number that we have with them.
+    vendors: HashMap<String, Vec<(String, String)>>,
+    /// Vendors that this plan makes.
+    planned_vendors: HashSet<Key>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +35,10 @@ struct Person {
     primary_email_addr: Option<Address>,
     #[serde(default)]
     currency_ref: Option<Reference>,
+    #[serde(default)]
+    acct_num: Option<String>,
+    #[serde(default)]
+    sync_token: String,
     #[serde(default = "yes")]
     active: bool,
 }
@@ -68,6 +76,12 @@ impl Directory {
 
     fn add(&mut self, kind: Kind, person: Person) {
         self.names.insert(person.display_name.trim().to_lowercase());
+        if let (Kind::Vendor, true, Some(number)) = (kind, person.active, &person.acct_num) {
+            self.vendors
+                .entry(number.trim().to_owned())
+                .or_default()
+                .push((person.id.clone(), person.sync_token.clone()));
+        }
         let email = person.primary_email_addr.map(|email| email.address).unwrap_or_default();
         if kind != Kind::Customer || email.trim().is_empty() {
             return;
@@ -95,6 +109,21 @@ impl Directory {
     /// The customer that this plan makes for the address.
     pub fn planned(&self, email: &str, currency: &str) -> Option<&Key> {
         self.planned.get(&(email.trim().to_lowercase(), currency.to_owned()))
+    }
+
+    /// Active vendors with whom we have that account number.
+    pub fn vendors_numbered(&self, number: &str) -> &[(String, String)] {
+        self.vendors.get(number.trim()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn is_planned(&self, vendor: &Key) -> bool {
+        self.planned_vendors.contains(vendor)
+    }
+
+    /// Notes a vendor that is planned.
+    pub fn plan_named(&mut self, name: &str, vendor: &Key) {
+        self.names.insert(name.trim().to_lowercase());
+        self.planned_vendors.insert(vendor.clone());
     }
 
     /// Notes a customer that is planned.

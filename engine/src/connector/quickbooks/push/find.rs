@@ -2,7 +2,7 @@
 //! a stale version.
 
 use super::answers::acknowledged;
-use super::{Books, fields, state};
+use super::{Books, fields, purchases, state};
 use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::write::Ack;
@@ -17,7 +17,8 @@ impl Books {
     pub(super) async fn find_record(&self, item: &Item) -> Result<Found> {
         let kind = super::kind(&item.target)?;
         match kind {
-            Kind::Customer => self.find_customer(item).await,
+            Kind::Customer | Kind::Vendor => self.find_named(item, kind).await,
+            Kind::Bill => self.find_bill(item).await,
             Kind::Item => self.find_item(item).await,
             Kind::Payment => self.find_payment(item).await,
             _ => self.find_document(item, kind).await,
@@ -88,8 +89,26 @@ impl Books {
         Ok(ours.map_or(Found::Nothing, |ack| Found::Ours(acknowledged(item, ack))))
     }
 
+    /// A bill of the vendor with that number, and our mark.
+    async fn find_bill(&self, item: &Item) -> Result<Found> {
+        let vendor = item.body.pointer("/VendorRef/value").and_then(Value::as_str);
+        let (Some(vendor), Some(number)) = (vendor, item.number.as_deref()) else {
+            return Ok(Found::Nothing);
+        };
+        let found = self.api.bills_by_number(vendor, number).await?;
+        let ours = found.iter().find(|ack| {
+            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
+            numbers::is_marked(note, mark(item))
+        });
+        Ok(match (ours, found.first()) {
+            (Some(ack), _) => Found::Ours(acknowledged(item, ack.clone())),
+            (None, Some(other)) => Found::Other(taken(item, other, "number")),
+            (None, None) => Found::Nothing,
+        })
+    }
+
     /// A name never identifies a person: with the same address it is the one that was sent.
-    async fn find_customer(&self, item: &Item) -> Result<Found> {
+    async fn find_named(&self, item: &Item, kind: Kind) -> Result<Found> {
         let name = item.body["DisplayName"].as_str().unwrap_or_default();
         let found = self.api.holders_of_name(name, &NAMED).await?;
         let address = |body: &Value| {
@@ -98,7 +117,7 @@ impl Books {
         };
         let ours = found
             .iter()
-            .find(|ack| ack.kind == Kind::Customer && address(&ack.record) == address(&item.body));
+            .find(|ack| ack.kind == kind && address(&ack.record) == address(&item.body));
         match (ours, found.first()) {
             (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
             (None, Some(other)) => Ok(Found::Other(taken(item, other, "name"))),
@@ -132,6 +151,9 @@ impl Books {
             return Ok(Refetched::Gone(error));
         };
         let version = now.sync_token.clone().unwrap_or_default();
+        if kind == Kind::Bill {
+            return Ok(refetched_bill(item, link, &now.record, version));
+        }
         let Some(kept) = link.and_then(state::kept) else {
             // A customer or an item: what the hub knows better is sent again.
             return Ok(Refetched::Rebase { version });
@@ -144,6 +166,18 @@ impl Books {
             Drift::Conflict(changes) => Ok(edited(item, id, changes)),
         }
     }
+}
+
+/// A bill that a person has changed stays as it is; a payment moves its version alone.
+fn refetched_bill(item: &Item, link: Option<&Link>, now: &Value, version: String) -> Refetched {
+    let agreed = link.and_then(|link| link.agreed.as_deref());
+    let agreed = agreed.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let answered = agreed.map(|agreed| agreed["answered"].clone()).unwrap_or_default();
+    let changes = compare::diff(&answered, &purchases::owned(now));
+    if changes.is_empty() {
+        return Refetched::Rebase { version };
+    }
+    edited(item, item.remote_id.as_deref().unwrap_or_default(), changes)
 }
 
 /// Our mark of ownership in a body.

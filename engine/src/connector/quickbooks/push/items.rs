@@ -62,7 +62,7 @@ fn link_of(id: i64, links: &[Link]) -> Option<&Link> {
     links.iter().find(|l| l.entity == Entity::Products && l.hub_id == id && !l.deleted)
 }
 
-fn resolve(product: &Product, same_sku: usize, ground: &Ground) -> Result<Resolved> {
+pub(super) fn resolve(product: &Product, same_sku: usize, ground: &Ground) -> Result<Resolved> {
     let company = &ground.company;
     let found = items::resolve(product, same_sku, &company.items, &ground.settings, company);
     let body = match found.map_err(|reason| reason.needs_attention())? {

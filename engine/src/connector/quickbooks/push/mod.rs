@@ -11,6 +11,7 @@ mod fields;
 mod find;
 mod items;
 mod people;
+mod purchases;
 mod state;
 
 pub use account::{Account, Accounts, Vaults, app, of_session, parse};
@@ -173,6 +174,8 @@ impl Target for Books {
             Some(Entity::Orders) => self.draft_order(bundle).await,
             Some(Entity::Customers) => self.draft_customer(bundle).await,
             Some(Entity::Products) => self.draft_product(bundle),
+            Some(Entity::Vendors) => self.draft_vendor(bundle).await,
+            Some(Entity::Bills) => self.draft_bill(bundle).await,
             other => Err(Error::internal(format!("QuickBooks is not sent {other:?}"))),
         }
     }
@@ -248,8 +251,8 @@ impl Target for Books {
     fn asks_before_resend(&self, item: &Item) -> bool {
         // Lists have unique names, and documents numbers where the company keeps ours.
         let keeps = self.ground().map_or(true, |ground| ground.company.custom_numbers);
-        let numbered = item.number.is_some() && keeps;
-        let is_list = matches!(item.target.as_str(), "Customer" | "Item");
+        let numbered = item.number.is_some() && (keeps || item.target == "Bill");
+        let is_list = matches!(item.target.as_str(), "Customer" | "Item" | "Vendor");
         item.action == Action::Create && !numbered && !is_list
     }
 

@@ -12,6 +12,7 @@ use crate::posting::customers;
 use crate::posting::input::Customer;
 use crate::push::store::{Bundle, Link};
 use serde_json::{Value, json};
+use tokio::sync::{MappedMutexGuard, MutexGuard};
 
 /// An id or a placeholder, and the change that makes it where one is needed.
 pub(super) type Resolved = (String, Option<Draft>);
@@ -33,14 +34,18 @@ impl Books {
         if let Some(link) = customer_links(&bundle.links).find(of) {
             return Ok(Ok((link.remote_id.clone(), None)));
         }
+        let mut directory = self.directory().await?;
+        Ok(resolve(customer, currency, &mut directory, ground))
+    }
+
+    /// Who is in the books; read when it is first asked for.
+    pub(super) async fn directory(&self) -> Result<MappedMutexGuard<'_, Directory>> {
         let mut directory = self.directory.lock().await;
         if directory.is_none() {
             *directory = Some(Directory::read(&self.api).await?);
         }
-        let Some(directory) = directory.as_mut() else {
-            return Err(Error::internal("a directory was read and is not there"));
-        };
-        Ok(resolve(customer, currency, directory, ground))
+        MutexGuard::try_map(directory, Option::as_mut)
+            .map_err(|_| Error::internal("a directory was read and is not there"))
     }
 
     /// A customer that is asked for by itself, or has moved since it was last sent.

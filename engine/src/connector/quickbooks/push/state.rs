@@ -1,5 +1,6 @@
 //! What a link keeps of a document, and the documents of an order as its links tell of them.
 
+use super::purchases;
 use crate::connector::quickbooks::ack::amount;
 use crate::error::{Error, Result};
 use crate::posting::compare;
@@ -106,6 +107,10 @@ pub fn read(kind: DocumentKind, record: &Value, sent: Value) -> Result<PostedDoc
 /// `agreed` of the link after an answer to an item.
 pub fn agreed(item: &Item, record: &Value) -> Value {
     let wanted = item.memo["wanted"].clone();
+    if item.target == "Bill" {
+        // As it was sent: its vendor and items have ids by then.
+        return json!({"sent": item.body, "answered": purchases::owned(record)});
+    }
     let Some(kind) = document_kind(&item.target) else {
         return json!({"currency": item.memo["currency"], "sent": wanted});
     };
