@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -215,6 +216,7 @@ impl Runner {
             cancel: cancel.clone(),
             run: run.clone(),
             step: step.clone(),
+            replan: AtomicBool::new(false),
         })
     }
 

@@ -75,6 +75,7 @@ fn try_plan(
             cancel,
             step: Step { step: 1, stream, finished: false },
             run,
+            replan: Default::default(),
         };
         push.preview(MOST_RECORDS, MOST_TIME).await
     })??;

@@ -30,6 +30,7 @@ use crate::model::{Entity, Mode};
 use crate::store::{Counts, Run, Step, Stream};
 use jiff::SignedDuration;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::{PushStore, Root, Scope};
 use target::Target;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub struct Push {
     pub cancel: CancellationToken,
     pub run: Run,
     pub step: Step,
+    /// Something that was found there asks for another plan. False at first.
+    pub replan: AtomicBool,
 }
 
 /// How a step's push ended.
@@ -80,7 +83,15 @@ impl Push {
             return Ok(End::Waits);
         }
         if !self.run.dry_run {
+            self.replan.store(false, Ordering::Relaxed);
             self.send_all().await?;
+            // Once: what is found while that is sent waits for the next run.
+            if self.replan.load(Ordering::Relaxed) {
+                if !self.plan_and_gate(None).await? {
+                    return Ok(End::Waits);
+                }
+                self.send_all().await?;
+            }
         }
         self.report_spent().await?;
         Ok(End::Done(self.store.finish(&self.run, &self.step).await?))

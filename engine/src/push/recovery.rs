@@ -2,7 +2,6 @@
 //! platform is asked.
 
 use super::Push;
-use super::sending::done;
 use super::store::{ItemOutcome, OpenCall, Settled};
 use super::target::Found;
 use crate::error::Result;
@@ -37,7 +36,7 @@ impl Push {
             // refetch shows that the record is as it should be.
             let outcome = match item.action {
                 Action::Create => match self.target.find(&item).await? {
-                    Found::Ours(ack) => done(&item, ack),
+                    Found::Ours(ack) => self.adopted(&item, ack),
                     Found::Other(error) => ItemOutcome::Failed { error, conflict: None },
                     Found::Nothing => ItemOutcome::Planned,
                 },

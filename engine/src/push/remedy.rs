@@ -22,7 +22,7 @@ impl Push {
             Cure::Refetch if item.remote_id.is_some() => self.rebase(item, error).await,
             Cure::LookUp if item.action == Action::Create => {
                 Ok(match self.target.find(item).await? {
-                    Found::Ours(ack) => done(item, ack),
+                    Found::Ours(ack) => self.adopted(item, ack),
                     Found::Other(error) => failed(error),
                     Found::Nothing => failed(error),
                 })

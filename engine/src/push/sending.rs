@@ -2,13 +2,14 @@
 
 use super::Push;
 use super::store::{Dependency, ItemOutcome, Settled};
-use super::target::{Answer, Call, Cure, Found, Item, Sent};
+use super::target::{Ack, Answer, Call, Cure, Found, Item, Sent};
 use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Change, Key, Status};
 use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often the same call goes out again soon after an answer that didn't come.
@@ -130,7 +131,7 @@ impl Push {
     pub(super) async fn settle_found(&self, item: Item, found: Found) -> Result<()> {
         let outcome = match found {
             Found::Nothing => ItemOutcome::Planned,
-            Found::Ours(ack) => done(&item, ack),
+            Found::Ours(ack) => self.adopted(&item, ack),
             Found::Other(error) => ItemOutcome::Failed { error, conflict: None },
         };
         let call = self.target.call(vec![item]);
@@ -142,6 +143,13 @@ impl Push {
             items: call.items.into_iter().map(|item| (item, outcome.clone())).collect(),
         };
         self.store.settle(&self.run, &self.step, &settled, self.target.take_spent()).await
+    }
+
+    /// It is there already. Where it stays another kind of record than was planned, the plan was
+    /// made without knowing it.
+    pub(super) fn adopted(&self, item: &Item, ack: Ack) -> ItemOutcome {
+        self.replan.fetch_or(ack.stays.is_some(), Ordering::Relaxed);
+        done(item, ack)
     }
 
     /// Sends the items in as few calls as there can be, several at once. The first error that
@@ -215,7 +223,7 @@ impl Push {
 
 /// It is there. That its total is what was meant is asserted on every answer; a difference is
 /// never accepted silently.
-pub(super) fn done(item: &Item, ack: super::target::Ack) -> ItemOutcome {
+pub(super) fn done(item: &Item, ack: Ack) -> ItemOutcome {
     let problem = match (item.total, ack.total) {
         _ if ack.problem.is_some() => ack.problem.clone(),
         (Some(meant), Some(is)) if meant != is && item.action != Action::Void => {

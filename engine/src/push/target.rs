@@ -77,6 +77,9 @@ pub struct Ack {
     pub agreed: Value,
     /// It is there, but not as it was meant.
     pub problem: Option<Error>,
+    /// The platform's type, where it is another one than the item's: it was first written as that,
+    /// and stays so. What else its order needs has to be planned anew.
+    pub stays: Option<String>,
 }
 
 /// A record holds personal data.

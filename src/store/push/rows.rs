@@ -284,4 +284,7 @@ fn acknowledged(ack: &Ack, put: &mut impl FnMut(&str, Value)) {
     put("version", json!(ack.version));
     put("agreed", json!(ack.agreed.to_string()));
     put("raw", json!(ack.record.to_string()));
+    if let Some(kind) = &ack.stays {
+        put("target", json!(kind));
+    }
 }

@@ -77,6 +77,9 @@ impl Books {
         let link = links.iter().find(|l| l.entity == entity && l.hub_id == hub_id);
         let (target, number) = match entity {
             Entity::Customers => ("Customer", record["name"].as_str().unwrap().to_owned()),
+            _ if record["paid"] == false => {
+                ("Bill", format!("WC-{}", record["number"].as_str().unwrap()))
+            }
             _ => ("Sale", format!("WC-{}", record["number"].as_str().unwrap())),
         };
         let mut body = record.clone();
@@ -106,7 +109,7 @@ impl Books {
             hub_id,
             record_id: hub_id.to_string(),
             label: number.clone(),
-            target: target.into(),
+            target: link.map_or(target, |link| &link.remote_type).into(),
             action: if link.is_some() { Action::Update } else { Action::Create },
             destructive: false,
             reason: None,
@@ -137,6 +140,7 @@ fn ack(id: u64, stored: &Stored) -> Ack {
         record: stored.body.clone(),
         agreed: json!({"sent": stored.body}),
         problem: None,
+        stays: None,
     }
 }
 
@@ -149,7 +153,7 @@ impl State {
         let number = item.number.clone().unwrap_or_default();
         match &item.remote_id {
             None => {
-                let taken = |r: &Stored| r.kind == item.target && r.number == number;
+                let taken = |r: &Stored| r.number == number;
                 if self.records.values().any(taken) {
                     return refused("6140", Cure::LookUp);
                 }
@@ -267,6 +271,11 @@ impl Target for Books {
         state.reads += 1;
         let number = item.number.clone().unwrap_or_default();
         let found = state.records.iter().find(|(_, r)| r.kind == item.target && r.number == number);
+        // A sale that was first billed stays a bill.
+        let billed = state.records.iter().find(|(_, r)| r.kind == "Bill" && r.number == number);
+        if let (None, Some((id, stored)), "Sale") = (found, billed, item.target.as_str()) {
+            return Ok(Found::Ours(Ack { stays: Some("Bill".into()), ..ack(*id, stored) }));
+        }
         Ok(match found {
             None => Found::Nothing,
             Some((id, stored)) if stored.body["id"] == item.body["id"] => {

@@ -1,3 +1,2 @@
 mod books;
-mod hub;
 mod statements;

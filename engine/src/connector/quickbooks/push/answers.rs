@@ -61,6 +61,7 @@ pub fn acknowledged(item: &Item, ack: write::Ack) -> Ack {
         number: ack.document_number,
         total: ack.total,
         record: ack.record,
+        stays: None,
     }
 }
 

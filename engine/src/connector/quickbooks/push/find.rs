@@ -10,7 +10,7 @@ use crate::error::{Category, Error, Result};
 use crate::posting::compare::{self, Drift, FieldChange};
 use crate::posting::numbers;
 use crate::push::store::Link;
-use crate::push::target::{Found, Item, Refetched};
+use crate::push::target::{Ack as Acknowledged, Found, Item, Refetched};
 use serde_json::Value;
 
 impl Books {
@@ -44,8 +44,29 @@ impl Books {
         match (ours, found.iter().find(|ack| ack.document_number.as_deref() == Some(number))) {
             (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
             (None, Some(other)) => Ok(Found::Other(taken(item, other, "number"))),
-            _ => Ok(Found::Nothing),
+            _ => self.find_sibling(item, kind, number).await,
         }
+    }
+
+    /// A document's kind is decided at its first write and never changes (posting policy): what is
+    /// ours under the number, as the kind that the order would have had earlier, stays that.
+    async fn find_sibling(&self, item: &Item, kind: Kind, number: &str) -> Result<Found> {
+        let sibling = match kind {
+            Kind::SalesReceipt => Kind::Invoice,
+            Kind::Invoice => Kind::SalesReceipt,
+            Kind::RefundReceipt => Kind::CreditMemo,
+            Kind::CreditMemo => Kind::RefundReceipt,
+            _ => return Ok(Found::Nothing),
+        };
+        let found = self.api.documents_by_number(&[number], &[sibling]).await?;
+        let ours = found.into_iter().find(|ack| {
+            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
+            numbers::is_marked(note, mark(item))
+        });
+        let Some(ack) = ours else { return Ok(Found::Nothing) };
+        let as_it_is = Item { target: sibling.as_str().to_owned(), ..item.clone() };
+        let stays = Some(as_it_is.target.clone());
+        Ok(Found::Ours(Acknowledged { stays, ..acknowledged(&as_it_is, ack) }))
     }
 
     /// The number itself, and with `adopt` those under which somebody may have entered the sale.

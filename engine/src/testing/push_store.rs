@@ -1,99 +1,139 @@
-//! A hub in memory: records, queue, plans, intents and links.
+//! A [`PushStore`] without a database: records, queue, plans, intents and links.
 
 use crate::error::{Error, Result};
 use crate::model::{Entity, TenantId};
 use crate::plan::{Change, GateSettings, Status};
-use crate::push::store::*;
+use crate::push::store::{
+    Bundle, Candidate, Dependency, ItemOutcome, KeptPlan, Link, OpenCall, PushStore, Root, Scope,
+    Settled, Spent,
+};
 use crate::push::target::{Call, Item};
 use crate::store::{Counts, Run, Step, Stream};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// An entry of the queue.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct QueueEntry {
+    /// Moves with each change of the record.
     pub generation: u64,
+    /// The generation that a run has claimed.
     pub claimed: Option<u64>,
+    /// `waiting`, `claimed` or `failed`.
     pub status: &'static str,
 }
 
+/// An intent.
 #[derive(Debug, Clone)]
 pub struct KeptCall {
     pub call: Call,
+    /// When it was stored.
     pub at: Timestamp,
+    /// `intended`, `unknown`, `failed` or `done`.
     pub status: &'static str,
 }
 
+/// Everything that is kept.
 #[derive(Default)]
-pub struct State {
+pub struct PushState {
+    /// The hub's rows as JSON; an order's lines under `lines`.
     pub records: BTreeMap<(Entity, i64), Value>,
-    pub queue: BTreeMap<(Entity, i64), Entry>,
-    pub links: Vec<Link>,
+    pub queue: BTreeMap<(Entity, i64), QueueEntry>,
+    /// By hub record.
+    pub links: BTreeMap<(Entity, i64), Vec<Link>>,
+    /// The plan of the run.
     pub changes: BTreeMap<i32, Change>,
+    /// What the changes made.
     pub remote: BTreeMap<i32, String>,
     pub plan: Option<KeptPlan>,
     pub calls: BTreeMap<String, KeptCall>,
     pub failures: BTreeMap<(Entity, String), Error>,
     pub conflicts: u64,
+    /// Labels of changes that wait, and of those that they wait for.
     pub blocked_by: BTreeMap<String, String>,
     pub swept: Option<Timestamp>,
+    /// Every create asks first.
     pub verify: bool,
+    /// The time that intents get.
     pub now: Timestamp,
     /// The server dies at the so many-th settlement.
     pub dies_at_settlement: Option<usize>,
+    /// The largest page of changes so far.
     pub most_saved: usize,
 }
 
-pub struct Hub {
-    pub state: Mutex<State>,
+/// A hub in memory, for one connection that is pushed to.
+pub struct MemHub {
+    pub state: Mutex<PushState>,
+    /// Plans of more writes wait for a person.
     pub threshold: u64,
 }
 
-impl Hub {
-    pub fn new(threshold: u64) -> Hub {
-        Hub { state: Mutex::default(), threshold }
+impl MemHub {
+    /// An empty one.
+    pub fn new(threshold: u64) -> MemHub {
+        MemHub { state: Mutex::default(), threshold }
     }
 
+    /// What is kept; whole also after a test has panicked with it.
+    pub fn state(&self) -> MutexGuard<'_, PushState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record as an application writes it, with its key under `id`: new or changed, and queued.
     pub fn put(&self, entity: Entity, record: Value) {
-        let mut state = self.state.lock().unwrap();
-        let id = record["id"].as_i64().unwrap();
+        let mut state = self.state();
+        let id = record["id"].as_i64().unwrap_or_default();
         state.records.insert((entity, id), record);
-        let entry = state.queue.entry((entity, id)).or_insert(Entry {
+        let entry = state.queue.entry((entity, id)).or_insert(QueueEntry {
             generation: 0,
             claimed: None,
             status: "waiting",
         });
         entry.generation += 1;
     }
-
-    pub fn order(&self, id: i64, customer: i64, total: &str) {
-        self.put(
-            Entity::Customers,
-            json!({"id": customer, "name": format!("customer {customer}")}),
-        );
-        let number = id.to_string();
-        let order = json!({"id": id, "number": number, "customer_id": customer, "total": total});
-        self.put(Entity::Orders, order);
-    }
-
-    pub fn status_of(&self, change: i32) -> Status {
-        self.state.lock().unwrap().changes[&change].status
-    }
 }
 
-fn is_in_step(state: &State, root: (Entity, i64)) -> bool {
-    let of_root = || state.changes.values().filter(|c| c.root == root);
-    of_root().all(|c| matches!(c.status, Status::Done | Status::Skipped))
+/// Records with a change that was not done.
+fn out_of_step(state: &PushState) -> BTreeSet<(Entity, i64)> {
+    let left = state.changes.values();
+    let left = left.filter(|c| !matches!(c.status, Status::Done | Status::Skipped));
+    left.map(|c| c.root).collect()
+}
+
+/// A record with its customer, its products and the links of all of them.
+fn bundle(state: &PushState, entity: Entity, hub_id: i64) -> Bundle {
+    let record = state.records.get(&(entity, hub_id));
+    let id = |record: &Value, field: &str| record.get(field).and_then(Value::as_i64);
+    let customer = record.and_then(|r| id(r, "customer_id"));
+    let lines = record.and_then(|r| r.get("lines")).and_then(Value::as_array);
+    let products: BTreeSet<i64> =
+        lines.into_iter().flatten().filter_map(|line| id(line, "product_id")).collect();
+    let text = |entity, id: i64| state.records.get(&(entity, id)).map(Value::to_string);
+    let mut keys = vec![(entity, hub_id)];
+    keys.extend(customer.map(|id| (Entity::Customers, id)));
+    keys.extend(products.iter().map(|id| (Entity::Products, *id)));
+    Bundle {
+        entity: Some(entity),
+        hub_id,
+        record_id: hub_id.to_string(),
+        record: record.map(Value::to_string),
+        customer: customer.and_then(|id| text(Entity::Customers, id)),
+        products: products.iter().filter_map(|id| text(Entity::Products, *id)).collect(),
+        links: keys.iter().filter_map(|key| state.links.get(key)).flatten().cloned().collect(),
+        ..Bundle::default()
+    }
 }
 
 fn link_of(item: &Item, ack: &crate::push::target::Ack) -> Link {
     Link {
         entity: item.entity,
         hub_id: item.hub_id,
-        remote_type: item.target.clone(),
+        remote_type: ack.stays.clone().unwrap_or_else(|| item.target.clone()),
         remote_id: ack.remote_id.clone(),
         remote_number: ack.number.clone(),
         version: ack.version.clone(),
@@ -104,7 +144,7 @@ fn link_of(item: &Item, ack: &crate::push::target::Ack) -> Link {
 }
 
 #[async_trait]
-impl PushStore for Hub {
+impl PushStore for MemHub {
     async fn fold(&self, _tenant: &TenantId) -> Result<()> {
         Ok(())
     }
@@ -114,7 +154,7 @@ impl PushStore for Hub {
     }
 
     async fn verify_mode(&self, _stream: &Stream) -> Result<bool> {
-        Ok(self.state.lock().unwrap().verify)
+        Ok(self.state().verify)
     }
 
     async fn reads_used(&self, _stream: &Stream) -> Result<u64> {
@@ -122,20 +162,20 @@ impl PushStore for Hub {
     }
 
     async fn last_sweep(&self, _stream: &Stream) -> Result<Option<Timestamp>> {
-        Ok(self.state.lock().unwrap().swept)
+        Ok(self.state().swept)
     }
 
     async fn note_sweep(&self, _stream: &Stream, at: Timestamp) -> Result<()> {
-        self.state.lock().unwrap().swept = Some(at);
+        self.state().swept = Some(at);
         Ok(())
     }
 
     async fn kept_plan(&self, _run: &Run, _step: &Step) -> Result<Option<KeptPlan>> {
-        Ok(self.state.lock().unwrap().plan.clone())
+        Ok(self.state().plan.clone())
     }
 
     async fn begin_plan(&self, _run: &Run, _step: &Step) -> Result<i32> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.changes.retain(|_, change| change.status == Status::Done);
         Ok(state.changes.keys().next_back().copied().unwrap_or(0))
     }
@@ -149,12 +189,12 @@ impl PushStore for Hub {
         after: Option<Candidate>,
         limit: usize,
     ) -> Result<Vec<Candidate>> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         let mut found = vec![];
         for (i, root) in roots.iter().enumerate() {
             for (entity, hub_id) in state.records.keys().copied() {
                 let candidate = Candidate { root: i, hub_id };
-                let linked = state.links.iter().any(|l| l.entity == entity && l.hub_id == hub_id);
+                let linked = state.links.contains_key(&(entity, hub_id));
                 let wanted = match scope {
                     Scope::Walk => true,
                     Scope::Queue => state.queue.contains_key(&(entity, hub_id)),
@@ -186,30 +226,15 @@ impl PushStore for Hub {
         roots: &[Root],
         candidates: &[Candidate],
     ) -> Result<Vec<Bundle>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         Ok(candidates
             .iter()
-            .map(|c| {
-                let entity = roots[c.root].entity;
-                let record = state.records.get(&(entity, c.hub_id));
-                let customer = record
-                    .and_then(|r| r.get("customer_id")?.as_i64())
-                    .and_then(|id| state.records.get(&(Entity::Customers, id)));
-                Bundle {
-                    entity: Some(entity),
-                    hub_id: c.hub_id,
-                    record_id: c.hub_id.to_string(),
-                    record: record.map(Value::to_string),
-                    customer: customer.map(Value::to_string),
-                    links: state.links.clone(),
-                    ..Bundle::default()
-                }
-            })
+            .filter_map(|c| Some(bundle(&state, roots.get(c.root)?.entity, c.hub_id)))
             .collect())
     }
 
     async fn save_changes(&self, _run: &Run, _step: &Step, changes: Vec<Change>) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.most_saved = state.most_saved.max(changes.len());
         state.changes.extend(changes.into_iter().map(|change| (change.change_id, change)));
         Ok(())
@@ -222,21 +247,20 @@ impl PushStore for Hub {
         plan: &KeptPlan,
         _until: Option<Timestamp>,
     ) -> Result<()> {
-        self.state.lock().unwrap().plan = Some(plan.clone());
+        self.state().plan = Some(plan.clone());
         Ok(())
     }
 
     async fn unsent(&self, _run: &Run, _step: &Step, limit: usize) -> Result<Vec<Change>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let planned = state.changes.values().filter(|c| c.status == Status::Planned);
-        let mut planned: Vec<Change> = planned.cloned().collect();
+        let mut planned: Vec<&Change> = planned.collect();
         planned.sort_by_key(|c| (c.wave, c.change_id));
-        planned.truncate(limit);
-        Ok(planned)
+        Ok(planned.into_iter().take(limit).cloned().collect())
     }
 
     async fn dependencies(&self, _run: &Run, ids: Vec<i32>) -> Result<HashMap<i32, Dependency>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let known = ids.into_iter().filter_map(|id| {
             let change = state.changes.get(&id)?;
             let dependency = Dependency {
@@ -258,7 +282,7 @@ impl PushStore for Hub {
         _step: &Step,
         blocked: Vec<(Change, Dependency)>,
     ) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         for (change, dependency) in blocked {
             state.blocked_by.insert(change.draft.label, dependency.label);
             if let Some(change) = state.changes.get_mut(&change.change_id) {
@@ -269,12 +293,12 @@ impl PushStore for Hub {
     }
 
     async fn was_refused(&self, _stream: &Stream, id: &str) -> Result<bool> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         Ok(state.calls.get(id).is_some_and(|kept| kept.status == "failed"))
     }
 
     async fn intend(&self, _run: &Run, _step: &Step, call: &Call) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         let kept = KeptCall { call: call.clone(), at: state.now, status: "intended" };
         state.calls.insert(call.request_id.clone(), kept);
         for item in &call.items {
@@ -292,7 +316,7 @@ impl PushStore for Hub {
         settled: &Settled,
         _spent: Spent,
     ) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         if let Some(left) = state.dies_at_settlement.as_mut() {
             if *left == 0 {
                 return Err(Error::internal("the server died"));
@@ -313,10 +337,9 @@ impl PushStore for Hub {
             let status = match outcome {
                 ItemOutcome::Done { ack, problem } => {
                     let link = link_of(item, ack);
-                    state
-                        .links
-                        .retain(|l| (l.entity, &l.remote_id) != (link.entity, &link.remote_id));
-                    state.links.push(link);
+                    let of = state.links.entry((link.entity, link.hub_id)).or_default();
+                    of.retain(|l| l.remote_id != link.remote_id);
+                    of.push(link);
                     state.remote.insert(item.change_id, ack.remote_id.clone());
                     state.failures.remove(&record);
                     match problem {
@@ -343,14 +366,15 @@ impl PushStore for Hub {
     }
 
     async fn open_calls(&self, _stream: &Stream) -> Result<Vec<OpenCall>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let open = state.calls.values().filter(|kept| !matches!(kept.status, "done" | "failed"));
         Ok(open.map(|kept| OpenCall { call: kept.call.clone(), at: kept.at }).collect())
     }
 
     async fn link(&self, _stream: &Stream, entity: Entity, id: &str) -> Result<Option<Link>> {
-        let state = self.state.lock().unwrap();
-        Ok(state.links.iter().find(|l| l.entity == entity && l.remote_id == id).cloned())
+        let state = self.state();
+        let mut of = state.links.values().flatten();
+        Ok(of.find(|l| l.entity == entity && l.remote_id == id).cloned())
     }
 
     async fn spent(&self, _run: &Run, _step: &Step, _spent: Spent) -> Result<()> {
@@ -358,7 +382,7 @@ impl PushStore for Hub {
     }
 
     async fn finish(&self, run: &Run, _step: &Step) -> Result<Counts> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         let mut counts = Counts::default();
         for change in state.changes.values() {
             match change.status {
@@ -367,21 +391,19 @@ impl PushStore for Hub {
                 _ => {}
             }
         }
-        let roots: Vec<_> = state.queue.keys().copied().collect();
-        for root in roots.into_iter().filter(|_| !run.dry_run) {
-            let in_step = is_in_step(&state, root);
-            let entry = state.queue.get_mut(&root).unwrap();
-            match (entry.claimed == Some(entry.generation), in_step) {
-                (true, true) => drop(state.queue.remove(&root)),
-                (_, true) => entry.status = "waiting",
-                (_, false) => entry.status = "failed",
-            }
+        let left = out_of_step(&state);
+        if !run.dry_run {
+            state.queue.retain(|root, entry| {
+                let in_step = !left.contains(root);
+                entry.status = if in_step { "waiting" } else { "failed" };
+                !(in_step && entry.claimed == Some(entry.generation))
+            });
         }
         Ok(counts)
     }
 
     async fn release(&self, _run: &Run, _step: &Step) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         if state.dies_at_settlement == Some(0) {
             return Err(Error::internal("the server died"));
         }
