@@ -22,6 +22,8 @@ esac
 say "building the simulators and $program"
 cargo build --quiet "${profile[@]}" -p simulator
 cargo build --quiet "${profile[@]}" -p easysync-tests --bin "$program"
+# A part of it is a program of its own, on a simulated clock.
+[ "$program" != bench ] || cargo build --quiet "${profile[@]}" -p engine --example backfill
 directory=debug
 [ ${#profile[@]} -eq 0 ] || directory=release
 exec "$TARGET/$directory/$program" "$@"

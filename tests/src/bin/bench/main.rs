@@ -1,10 +1,13 @@
 //! `make bench`: throughput against the floor of plain `COPY`, what an unchanged shop costs, how
-//! close to a slow shop's own pace, how soon a commit is heard, and what idling costs.
+//! close to a slow shop's own pace, how soon a commit is heard, how fast a first load fills the books,
+//! what our triggers add to an application's write, and what idling costs.
 //!
 //! Every throughput is a ratio of runs made side by side, so that a busy machine slows down both.
 
+mod backfill;
 mod figures;
 mod floor;
+mod hub_writes;
 mod idle;
 mod ingest;
 mod peers;
@@ -34,7 +37,7 @@ struct Arguments {
     /// The peers, too: a PL/Python loader and dlt (scripts/bench_peers.sh installs them).
     #[arg(long)]
     peers: bool,
-    /// Only what is named: ingest, slow, reaction, idle, peers.
+    /// Only what is named: ingest, slow, reaction, backfill, hub_writes, idle, peers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -57,6 +60,12 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.wants("reaction") {
         reaction::measure(&environment, &mut figures)?;
+    }
+    if arguments.wants("backfill") {
+        backfill::measure(&environment, &mut figures)?;
+    }
+    if arguments.wants("hub_writes") {
+        hub_writes::measure(&environment, &mut figures)?;
     }
     if arguments.wants("idle") {
         idle::measure(&environment, arguments.idle_minutes, &mut figures)?;
