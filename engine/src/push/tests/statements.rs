@@ -275,11 +275,11 @@ async fn a_refused_customer_holds_back_its_order_by_name_and_no_other() {
 #[tokio::test]
 async fn what_was_refused_is_asked_for_anew_and_gets_no_old_answer() {
     let bed = Bed::new(10, 1);
-    bed.hub.order(1, 7, "10.00");
+    bed.order(1, 7, "10.00");
     bed.fault(Fault::RefuseFirst);
     assert!(matches!(bed.run().await.unwrap(), End::Done(counts) if counts.failed == 2));
     // The reason is gone; the body is the same, and these books repeat answers, refusals too.
-    bed.hub.order(1, 7, "10.00");
+    bed.order(1, 7, "10.00");
     assert!(matches!(bed.run().await.unwrap(), End::Done(counts) if counts.failed == 0));
     assert_eq!(bed.books.of_kind("Sale").len(), 1);
 }
