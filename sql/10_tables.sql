@@ -418,7 +418,7 @@ create function easysync_internal.wake_worker() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform easysync_internal.wake();
+    perform easysync_internal.wake_for(tg_table_name);
     return null;
 end
 $$;

@@ -175,7 +175,7 @@ begin
         where w.sync_id = run.sync_id and w.status = 'accepted';
     end if;
     -- What was gathered meanwhile goes now.
-    perform easysync_internal.wake();
+    perform easysync_internal.wake_for('webhook_events');
 end
 $$;
 

@@ -1549,6 +1549,8 @@ select easysync_internal.rescan();
 
 -- Time and events: schedules and what belongs to them. The library's functions first.
 
+create function easysync_internal.wake_for("table" text) returns void
+    language c strict as 'MODULE_PATHNAME', 'wake_for_wrapper';
 create function easysync_internal.check_cron(cron text) returns jsonb
     language c immutable strict parallel safe as 'MODULE_PATHNAME', 'check_cron_wrapper';
 create function easysync_internal.reckon_slots(cron text, zone text, after bigint, until bigint, most integer) returns jsonb
@@ -1671,7 +1673,7 @@ create or replace function easysync_internal.wake_worker() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform easysync_internal.wake();
+    perform easysync_internal.wake_for(tg_table_name);
     return null;
 end
 $$;
@@ -2669,7 +2671,7 @@ begin
         where w.sync_id = run.sync_id and w.status = 'accepted';
     end if;
     -- What was gathered meanwhile goes now.
-    perform easysync_internal.wake();
+    perform easysync_internal.wake_for('webhook_events');
 end
 $$;
 

@@ -39,6 +39,7 @@ extension_sql_file!(
     requires = [
         api::easysync_internal::open_account,
         api::easysync_internal::wake,
+        api::easysync_internal::wake_for,
         api::easysync_internal::rescan,
         api::easysync_internal::worker_status,
         api::easysync_internal::library_version,

@@ -48,7 +48,16 @@ pub struct Slot {
     pub blocked_until: AtomicI64,
     /// Generation of `rescan` (plus one) at which the database had no extension.
     pub without_extension: AtomicU32,
+    /// What commits since the last look may concern: [`RUNS`], [`SCHEDULES`], [`DELIVERIES`].
+    pub changed: AtomicU32,
 }
+
+/// Bits of [`Slot::changed`].
+pub const RUNS: u32 = 1;
+pub const SCHEDULES: u32 = 2;
+pub const DELIVERIES: u32 = 4;
+/// Whatever it is.
+pub const ANYTHING: u32 = RUNS | SCHEDULES | DELIVERIES;
 
 /// The next call of an account, whoever makes it.
 pub struct PaceSlot {
@@ -83,6 +92,7 @@ impl Default for Shared {
                 heartbeat_at: 0.into(),
                 blocked_until: 0.into(),
                 without_extension: 0.into(),
+                changed: 0.into(),
             }),
             paces: std::array::from_fn(|_| PaceSlot { key: 0.into(), due: 0.into() }),
         }
@@ -94,7 +104,7 @@ static PRELOADED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     // What this transaction asks for at its commit.
-    static WAKE: Cell<bool> = const { Cell::new(false) };
+    static WAKE: Cell<u32> = const { Cell::new(0) };
     static RESCAN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -138,9 +148,9 @@ pub fn set_latch(address: u64) {
     }
 }
 
-/// Wakes this database's worker when the transaction commits.
-pub fn wake_at_commit() {
-    WAKE.set(true);
+/// Wakes this database's worker when the transaction commits, and says what for.
+pub fn wake_at_commit(what: u32) {
+    WAKE.set(WAKE.get() | what);
 }
 
 /// Makes the launcher look at the databases again when the transaction commits.
@@ -156,9 +166,11 @@ unsafe extern "C-unwind" fn at_transaction_end(
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     match event {
         XACT_EVENT_COMMIT => {
-            if WAKE.take()
+            let what = WAKE.take();
+            if what != 0
                 && let Some(slot) = slot(unsafe { pg_sys::MyDatabaseId })
             {
+                slot.changed.fetch_or(what, SeqCst);
                 set_latch(slot.latch.load(Acquire));
             }
             if RESCAN.take()
@@ -170,7 +182,7 @@ unsafe extern "C-unwind" fn at_transaction_end(
         }
         // A prepared transaction is committed by somebody else: the worker's poll finds it.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
-            WAKE.set(false);
+            WAKE.set(0);
             RESCAN.set(false);
         }
         _ => {}

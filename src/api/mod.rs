@@ -42,7 +42,18 @@ mod easysync_internal {
     /// Wakes this database's worker when the transaction commits.
     #[pg_extern(volatile, parallel_unsafe)]
     fn wake() {
-        crate::shmem::wake_at_commit();
+        crate::shmem::wake_at_commit(crate::shmem::ANYTHING);
+    }
+
+    /// The same, for a change of that table alone.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn wake_for(table: &str) {
+        crate::shmem::wake_at_commit(match table {
+            "sync_runs" | "hub_changes" => crate::shmem::RUNS,
+            "webhook_events" => crate::shmem::DELIVERIES,
+            "schedules" => crate::shmem::SCHEDULES,
+            _ => crate::shmem::ANYTHING,
+        });
     }
 
     /// Makes the launcher look at the databases again when the transaction commits.

@@ -2,6 +2,7 @@
 
 use super::job;
 use crate::error::{DbError, DbResult};
+use crate::shmem;
 use pgrx::pg_sys;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -31,10 +32,15 @@ pub struct Woken {
 }
 
 impl Woken {
-    pub fn tell(&self) {
+    /// `changed`: bits of `shmem::Slot`. Runs are looked for in any case.
+    pub fn tell(&self, changed: u32) {
         self.for_runs.notify_one();
-        self.for_schedules.notify_one();
-        self.for_deliveries.notify_one();
+        if changed & shmem::SCHEDULES != 0 {
+            self.for_schedules.notify_one();
+        }
+        if changed & shmem::DELIVERIES != 0 {
+            self.for_deliveries.notify_one();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::secrets::{self, Keyring};
 use async_trait::async_trait;
 use engine::model::TenantId;
 use engine::store::Secret;
-use engine::webhook::{Account, Delivery, Fetch, Headers, Settled, WebhookStore};
+use engine::webhook::{Account, Delivery, Fetch, Headers, Open, Settled, WebhookStore};
 use engine::{Error, Result};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -25,15 +25,37 @@ const OPEN: &str = "select o.event_id, o.tenant_id, o.connection, o.headers, o.b
          order by w.event_id limit 500) as o
  where o.before < 16777216 order by o.event_id";
 
-const IS_OPEN: &str = "select exists (select from easysync_internal.webhook_events w
-         where w.status in ('received', 'accepted') and w.sync_id is null)
-   and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')";
+/// Is anything open; may it be acted on; is a fetch under way; and the next retry, in milliseconds.
+const STATE: &str = "select exists (select from easysync_internal.webhook_events w
+         where w.status in ('received', 'accepted') and w.sync_id is null),
+       (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify'),
+       exists (select from easysync_internal.sync_runs r
+                where r.status in ('queued', 'running') and r.triggered_by = 'webhook'),
+       (select (extract(epoch from min(w.next_attempt_at) - pg_catalog.clock_timestamp())
+                * 1000)::bigint
+          from easysync_internal.webhook_events w
+         where w.status in ('received', 'accepted') and w.sync_id is null
+           and w.next_attempt_at is not null)";
 
-fn open(all: bool, after: i64) -> DbResult<Vec<Delivery>> {
-    if spi::one::<bool>(IS_OPEN, &[])? != Some(true) {
-        return Ok(vec![]);
+/// The most deliveries and bytes handed out at once, as [`OPEN`] has them.
+const MOST: usize = 500;
+const MOST_BYTES: usize = 16 << 20;
+
+fn open(all: bool, after: i64) -> DbResult<Open> {
+    let state = spi::rows(STATE, &[], |row| {
+        let retry: Option<i64> = row.get(4)?;
+        let open = Open {
+            fetching: required(row, 3)?,
+            next_retry: retry.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+            ..Open::default()
+        };
+        Ok((open, required::<bool>(row, 1)? && row.get::<bool>(2)? == Some(true)))
+    })?;
+    let Some((mut open, to_do)) = state.into_iter().next() else { return Ok(Open::default()) };
+    if !to_do {
+        return Ok(Open { next_retry: None, ..open });
     }
-    spi::rows(OPEN, &[Arg::Bool(Some(all)), after.into()], |row| {
+    open.deliveries = spi::rows(OPEN, &[Arg::Bool(Some(all)), after.into()], |row| {
         let headers = row.get::<pgrx::JsonB>(4)?.map(|json| json.0).unwrap_or_default();
         Ok(Delivery {
             event_id: required(row, 1)?,
@@ -42,7 +64,15 @@ fn open(all: bool, after: i64) -> DbResult<Vec<Delivery>> {
             headers: Headers::parse(&headers),
             body: required(row, 5)?,
         })
-    })
+    })?;
+    let bytes: usize = open.deliveries.iter().map(|delivery| delivery.body.len()).sum();
+    open.more = open.deliveries.len() >= MOST || bytes >= MOST_BYTES;
+    for delivery in &open.deliveries {
+        if !open.accounts.contains_key(&delivery.tenant) {
+            open.accounts.insert(delivery.tenant.clone(), accounts(&delivery.tenant)?);
+        }
+    }
+    Ok(open)
 }
 
 fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
@@ -118,48 +148,14 @@ fn row(settled: &Settled) -> Value {
     })
 }
 
-fn next_retry() -> DbResult<Option<Duration>> {
-    let milliseconds: Option<i64> = spi::one(
-        "select greatest(extract(epoch from min(w.next_attempt_at) - pg_catalog.clock_timestamp())
-                         * 1000, 0)::bigint
-           from easysync_internal.webhook_events w
-          where w.status in ('received', 'accepted') and w.sync_id is null
-            and w.next_attempt_at is not null",
-        &[],
-    )?;
-    Ok(milliseconds.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
-}
-
 #[async_trait]
 impl WebhookStore for PgStore {
-    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Vec<Delivery>> {
+    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Open> {
         self.job(move || open(all, after)).await
-    }
-
-    async fn accounts(&self, tenant: &TenantId) -> Result<Vec<Account>> {
-        let tenant = tenant.clone();
-        self.job(move || accounts(&tenant)).await
     }
 
     async fn settle(&self, settled: Vec<Settled>, fetches: Vec<Fetch>) -> Result<()> {
         self.job(move || settle(&settled, &fetches)).await
-    }
-
-    async fn fetching(&self) -> Result<bool> {
-        let open = self
-            .job(|| {
-                spi::one::<bool>(
-                    "select exists (select from easysync_internal.sync_runs
-                      where status in ('queued', 'running') and triggered_by = 'webhook')",
-                    &[],
-                )
-            })
-            .await?;
-        Ok(open.unwrap_or(false))
-    }
-
-    async fn next_retry(&self) -> Result<Option<Duration>> {
-        self.job(next_retry).await
     }
 
     async fn deliveries_changed(&self) {

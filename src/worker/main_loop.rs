@@ -267,7 +267,7 @@ fn serve(slot: &Slot, bridge: &Bridge) {
     let settings = crate::guc::outgoing();
     log!("easysync: worker started");
     report(slot, false);
-    bridge.woken.tell();
+    bridge.woken.tell(shmem::ANYTHING);
     // Counts of what was done that nobody can see yet: Postgres takes them once a second at most.
     let mut uncounted = false;
     loop {
@@ -308,7 +308,7 @@ fn serve(slot: &Slot, bridge: &Bridge) {
             uncounted = false;
         }
         if host::wait(bridge, if uncounted { COUNT_MS } else { WAIT_MS }) {
-            bridge.woken.tell();
+            bridge.woken.tell(slot.changed.swap(0, SeqCst));
         }
     }
 }

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// The app's verifier token: what deliveries of its companies are signed with.
+pub const VERIFIER: &str = "verifier-token-synthetic-0001";
+
 /// One simulated company.
 #[derive(Debug, Clone)]
 pub struct Books {
@@ -69,7 +72,8 @@ impl Books {
             client_secret: text("client_secret")?,
             redirect_uri: text("redirect_uri")?,
         };
-        let keys = json!({"client_id": books.client_id, "client_secret": books.client_secret});
+        let keys = json!({"client_id": books.client_id, "client_secret": books.client_secret,
+                          "webhook_verifier_token": VERIFIER});
         let file = format!("{name}.json");
         credential_file(&bed.cluster, &file, &keys)?;
         let mut settings = preset_settings(bed, preset)?;

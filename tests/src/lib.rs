@@ -10,6 +10,7 @@ pub mod books;
 pub mod cluster;
 pub mod compare;
 pub mod environment;
+pub mod hooks;
 pub mod process;
 pub mod receiver;
 pub mod refusal;

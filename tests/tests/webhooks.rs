@@ -3,8 +3,9 @@
 //! (engine/src/webhook).
 
 use anyhow::{Context, Result, ensure};
-use easysync_tests::bed::{Bed, Setup, credential_file, with_bed};
+use easysync_tests::bed::{Bed, Setup, with_bed};
 use easysync_tests::compare::{differences, shop::id_of};
+use easysync_tests::hooks::{connect_with_secret, deliver, signed};
 use easysync_tests::receiver::{Delivered, Receiver};
 use easysync_tests::torture::pulls::shopping::something_happens;
 use postgres::Client;
@@ -12,19 +13,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The secret of the recorded deliveries.
-const SECRET: &str = "whsec_\"q&'<ü> 1";
 const SOON: Duration = Duration::from_secs(30);
 const NONE_OPEN: &str = "(select count(*) = 0 from easysync.webhook_events
     where status in ('received', 'accepted'))";
-
-/// Connects the shop with the secret of the recorded deliveries.
-fn connect_with_secret(bed: &mut Bed) -> Result<()> {
-    let mut pair = serde_json::to_value(bed.simulator.key("read_write")?)?;
-    pair["webhook_secret"] = json!(SECRET);
-    credential_file(&bed.cluster, "shop.json", &pair)?;
-    bed.connect_shop()
-}
 
 /// A session that may deliver and nothing else.
 fn deliverer(bed: &mut Bed) -> Result<Client> {
@@ -32,37 +23,6 @@ fn deliverer(bed: &mut Bed) -> Result<Client> {
     let mut client = bed.client()?;
     client.batch_execute("set session authorization hook")?;
     Ok(client)
-}
-
-fn deliver(client: &mut Client, headers: &Value, body: &str) -> Result<()> {
-    client
-        .execute(
-            "insert into easysync.webhook_events (connection, headers, body)
-             values ('shop', $1, $2)",
-            &[headers, &body],
-        )
-        .context("an insert into webhook_events")?;
-    Ok(())
-}
-
-/// Headers of a delivery that the shop signed.
-fn signed(bed: &mut Bed, topic: &str, body: &str) -> Result<Value> {
-    let signature: String = bed
-        .db
-        .query_one(
-            "select encode(h.digest, 'base64') from
-           (select sha256($3 || sha256($2 || convert_to($1, 'UTF8'))) as digest) as h",
-            &[&body, &padded(0x36), &padded(0x5c)],
-        )?
-        .get(0);
-    Ok(json!({"x-wc-webhook-topic": topic, "x-wc-webhook-signature": signature}))
-}
-
-/// The secret as HMAC pads it: Postgres' own sha256 does the rest.
-fn padded(with: u8) -> Vec<u8> {
-    let mut block = [0u8; 64];
-    block[..SECRET.len()].copy_from_slice(SECRET.as_bytes());
-    block.iter().map(|byte| byte ^ with).collect()
 }
 
 /// A recorded delivery.
@@ -175,7 +135,7 @@ fn three_duplicates_in_a_second_fetch_once() -> Result<()> {
         let id = id_of(&bed.simulator.shop()?.orders[0]);
         bed.simulator.update_order(&id, &json!({"customer_note": "seen by webhook"}))?;
         let body = bed.simulator.rest()?.get(&format!("orders/{id}"))?.to_string();
-        let headers = signed(bed, "order.updated", &body)?;
+        let headers = signed(&mut bed.db, "order.updated", &body)?;
         bed.simulator.reset_calls()?;
         for _ in 0..3 {
             let row = bed
@@ -199,7 +159,7 @@ fn a_wrong_signature_answers_401_and_leaves_nothing_behind() -> Result<()> {
     with_bed("webhooks-refused", Setup::default(), |bed| {
         connect_with_secret(bed)?;
         let body = r#"{"id":999999}"#;
-        let good = signed(bed, "order.updated", body)?;
+        let good = signed(&mut bed.db, "order.updated", body)?;
         let code = |error: postgres::Error| error.code().map(|code| code.code().to_owned());
         let receive = "select easysync.receive_webhook('shop', $1, $2)";
         let mut bad = good.clone();
@@ -276,7 +236,7 @@ fn a_burst_of_a_thousand_costs_little_more_than_its_records() -> Result<()> {
         let mut deliveries = vec![];
         for event in 0..1000 {
             let body = json!({"id": ids[event % 100].parse::<u64>()?, "n": event}).to_string();
-            deliveries.push((signed(bed, "order.updated", &body)?, body));
+            deliveries.push((signed(&mut bed.db, "order.updated", &body)?, body));
         }
         let mut hook = deliverer(bed)?;
         bed.simulator.reset_calls()?;
@@ -299,7 +259,7 @@ fn deliveries_for_a_paused_connection_are_kept_and_marked() -> Result<()> {
         bed.sync_well("orders", "full")?;
         let id = id_of(bed.simulator.shop()?.live_orders()[0]);
         let body = format!("{{\"id\":{id}}}");
-        let headers = signed(bed, "order.updated", &body)?;
+        let headers = signed(&mut bed.db, "order.updated", &body)?;
         bed.db.execute("select easysync.disable('shop')", &[])?;
         deliver(&mut bed.client()?, &headers, &body)?;
         let marked = "exists (select from easysync.webhook_events where status = 'accepted'
@@ -313,7 +273,7 @@ fn deliveries_for_a_paused_connection_are_kept_and_marked() -> Result<()> {
 
         // Switched off for the connection: kept, and not acted on.
         bed.db.execute("select easysync.alter_connection('shop', '{\"webhooks\": false}')", &[])?;
-        deliver(&mut bed.client()?, &signed(bed, "order.deleted", &body)?, &body)?;
+        deliver(&mut bed.client()?, &signed(&mut bed.db, "order.deleted", &body)?, &body)?;
         bed.db.execute(
             "insert into easysync.webhook_events (connection, headers, body) values ('shp', '{}', '')",
             &[],

@@ -1,9 +1,7 @@
 //! Takes stored deliveries: verifies them, gathers their hints, queues the fetches.
 
-use super::{Account, Delivery, Gathering, Hint, Key, Settled, Verdict, WebhookStore, judge};
+use super::{Account, Delivery, Gathering, Hint, Key, Open, Settled, Verdict, WebhookStore, judge};
 use crate::error::Result;
-use crate::model::TenantId;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -46,48 +44,37 @@ impl Intake {
     async fn look(&self, gathering: &mut Gathering, all: bool) -> Result<Instant> {
         let mut after = 0;
         loop {
-            let deliveries = self.store.open_deliveries(all, after).await?;
-            let last = deliveries.last().map(|delivery| delivery.event_id);
-            let settled = self.judge_all(deliveries, gathering).await?;
-            let busy = self.store.fetching().await?;
+            let open = self.store.open_deliveries(all, after).await?;
+            let settled = judge_all(&open, gathering);
             let now = Instant::now();
-            let due = gathering.due(busy, now);
+            let due = gathering.due(open.fetching, now);
             let fetches = match due {
                 Some(at) if at <= now => gathering.take(),
                 _ => vec![],
             };
-            let fetched = !fetches.is_empty();
-            if !settled.is_empty() || fetched {
+            let due = due.filter(|_| fetches.is_empty());
+            if !settled.is_empty() || !fetches.is_empty() {
                 self.store.settle(settled, fetches).await?;
             }
-            // There may be more than was handed out at once.
-            if let Some(last) = last {
-                after = last;
-                continue;
+            match open.deliveries.last() {
+                Some(last) if open.more => after = last.event_id,
+                _ => {
+                    let retry = open.next_retry.map(|wait| now + wait);
+                    return Ok([due, retry].into_iter().flatten().min().unwrap_or(now + LONGEST));
+                }
             }
-            let retry = self.store.next_retry().await?.map(|wait| now + wait);
-            let due = due.filter(|_| !fetched);
-            return Ok([due, retry].into_iter().flatten().min().unwrap_or(now + LONGEST));
         }
     }
+}
 
-    async fn judge_all(
-        &self,
-        deliveries: Vec<Delivery>,
-        gathering: &mut Gathering,
-    ) -> Result<Vec<Settled>> {
-        let mut accounts: HashMap<TenantId, Vec<Account>> = HashMap::new();
-        let mut settled = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            if !accounts.contains_key(&delivery.tenant) {
-                let found = self.store.accounts(&delivery.tenant).await?;
-                accounts.insert(delivery.tenant.clone(), found);
-            }
-            let known = accounts.get(&delivery.tenant).map(Vec::as_slice).unwrap_or_default();
-            settled.extend(settle(&delivery, known, gathering));
-        }
-        Ok(settled)
-    }
+fn judge_all(open: &Open, gathering: &mut Gathering) -> Vec<Settled> {
+    let accounts = |delivery: &Delivery| {
+        open.accounts.get(&delivery.tenant).map(Vec::as_slice).unwrap_or_default()
+    };
+    open.deliveries
+        .iter()
+        .filter_map(|delivery| settle(delivery, accounts(delivery), gathering))
+        .collect()
 }
 
 /// None: it has to wait.

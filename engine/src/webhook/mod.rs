@@ -20,7 +20,7 @@ pub use intake::Intake;
 pub(crate) use judge::check_signature;
 pub use judge::{Hint, Verdict, judge};
 pub use signature::{sign, verifies};
-pub use store::{Account, Delivery, Settled, WebhookStore};
+pub use store::{Account, Delivery, Open, Settled, WebhookStore};
 
 /// Bytes of a body that are taken. An order of sixty lines has 25 kB.
 pub const MOST_BYTES: usize = 2 << 20;

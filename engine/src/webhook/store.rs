@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::model::{ConnectionName, TenantId};
 use crate::store::Secret;
 use async_trait::async_trait;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A connection as deliveries see it.
@@ -49,27 +50,32 @@ pub struct Settled {
     pub same_as: Option<i64>,
 }
 
+/// What is to be done, as one look at the store shows it.
+#[derive(Debug, Default)]
+pub struct Open {
+    /// Oldest first.
+    pub deliveries: Vec<Delivery>,
+    /// There are more: not all were handed out at once.
+    pub more: bool,
+    /// The connections of the tenants that they were brought to.
+    pub accounts: HashMap<TenantId, Vec<Account>>,
+    /// Is a run in hand or queued that deliveries made?
+    pub fetching: bool,
+    /// How long until the next failed fetch is due again. None: there is none.
+    pub next_retry: Option<Duration>,
+}
+
 /// Where deliveries are kept. Every call is one short transaction.
 #[async_trait]
 pub trait WebhookStore: Send + Sync + 'static {
-    /// Deliveries to be looked at, oldest first, a bounded number of bytes at a time: new ones, those
-    /// whose fetch failed and is due again, those kept for a connection that works again; with
-    /// `all`, also those that were accepted and never fetched (the worker went away in between).
-    /// None while the database is fenced. Those after a delivery only: a look goes through them all,
-    /// part by part.
-    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Vec<Delivery>>;
-
-    /// The connections of a tenant.
-    async fn accounts(&self, tenant: &TenantId) -> Result<Vec<Account>>;
+    /// Deliveries to be looked at, a bounded number of bytes at a time: new ones, those whose fetch
+    /// failed and is due again, those kept for a connection that works again; with `all`, also those
+    /// that were accepted and never fetched (the worker went away in between). None while the
+    /// database is fenced. Those after a delivery only: a look goes through them all, part by part.
+    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Open>;
 
     /// Notes what became of deliveries, and queues fetches, all or nothing.
     async fn settle(&self, settled: Vec<Settled>, fetches: Vec<Fetch>) -> Result<()>;
-
-    /// Is a run in hand or queued that deliveries made?
-    async fn fetching(&self) -> Result<bool>;
-
-    /// How long until the next failed fetch is due again. None: there is none.
-    async fn next_retry(&self) -> Result<Option<Duration>>;
 
     /// Resolves when somebody committed something that may be a delivery, or a fetch has ended.
     async fn deliveries_changed(&self);

@@ -1,6 +1,6 @@
 //! `make bench`: throughput against the floor of plain `COPY`, what an unchanged shop costs, how
-//! close to a slow shop's own pace, how soon a commit is heard, how fast a first load fills the books,
-//! what our triggers add to an application's write, and what idling costs.
+//! close to a slow shop's own pace, how soon a commit or a delivery is heard, how fast a first
+//! load fills the books, what our triggers add to an application's write, and what idling costs.
 //!
 //! Every throughput is a ratio of runs made side by side, so that a busy machine slows down both.
 
@@ -15,6 +15,7 @@ mod process_stat;
 mod proxy;
 mod reaction;
 mod slow_shop;
+mod webhooks;
 
 use anyhow::Result;
 use clap::Parser;
@@ -37,7 +38,7 @@ struct Arguments {
     /// The peers, too: a PL/Python loader and dlt (scripts/bench_peers.sh installs them).
     #[arg(long)]
     peers: bool,
-    /// Only what is named: ingest, slow, reaction, backfill, hub_writes, idle, peers.
+    /// Only what is named: ingest, slow, reaction, backfill, hub_writes, webhooks, idle, peers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -66,6 +67,9 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.wants("hub_writes") {
         hub_writes::measure(&environment, &mut figures)?;
+    }
+    if arguments.wants("webhooks") {
+        webhooks::measure(&environment, &mut figures)?;
     }
     if arguments.wants("idle") {
         idle::measure(&environment, arguments.idle_minutes, &mut figures)?;
