@@ -1,9 +1,12 @@
 //! The simulated books' clock, as the engine reads it.
 
 use engine::clock::Clock;
+use engine::http::{Pace, Spacing};
 use jiff::Timestamp;
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Stands still until somebody waits or is called: then it is that late. Waits that overlap are
@@ -25,5 +28,23 @@ impl Clock for SharedClock {
                 clock.set(until);
             }
         })
+    }
+}
+
+/// The pace that the processes of a server keep together, on this clock: the worker keeps it, too.
+pub struct ServerPace {
+    pub clock: Arc<SharedClock>,
+    /// When the next place of an account is due, in microseconds.
+    pub due: Mutex<HashMap<String, i64>>,
+}
+
+impl Pace for ServerPace {
+    fn take(&self, account: &str, spacing: Spacing) -> Duration {
+        let now = self.clock.now().as_microsecond();
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = all.entry(account.to_owned()).or_insert(0);
+        let (at, next) = spacing.next(*due, now);
+        *due = next;
+        Duration::from_micros(u64::try_from(at - now).unwrap_or(0))
     }
 }

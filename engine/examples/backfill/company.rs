@@ -1,7 +1,7 @@
 //! The simulated company, and the connection to it.
 
 use crate::Outcome;
-use crate::clock::SharedClock;
+use crate::clock::{ServerPace, SharedClock};
 use async_trait::async_trait;
 use engine::clock::Clock;
 use engine::connector::open_target;
@@ -69,10 +69,9 @@ impl Company {
         };
         let policy = AddressPolicy::parse("127.0.0.1")?;
         let ca_pem = Some(handle.ca_pem.clone().into_bytes());
-        let http = HttpContext::seeded(
-            HttpConfig { policy, ca_pem, clock: Arc::clone(&clock) as Arc<dyn Clock> },
-            1,
-        )?;
+        let config = HttpConfig { policy, ca_pem, clock: Arc::clone(&clock) as Arc<dyn Clock> };
+        let pace = ServerPace { clock: Arc::clone(&clock), due: Mutex::default() };
+        let http = HttpContext::paced(config, Some(Arc::new(pace)))?;
         let accounts = Accounts::new(
             Arc::clone(&http),
             Arc::new(move |_: &Connection| {

@@ -142,3 +142,60 @@ fn people(customers: &[Value], problems: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(kind: &str, cents: i64, open: i64) -> Document {
+        let (total, balance) = (Decimal::new(cents, 2), Decimal::new(open, 2));
+        Document { kind: kind.to_owned(), total, balance }
+    }
+
+    fn order(state: State) -> Order {
+        let refunds = vec![(9, Decimal::new(250, 2))];
+        let total = Decimal::new(1000, 2);
+        let refunds = if state == State::Paid { refunds } else { vec![] };
+        Order { id: 7, number: "7".into(), state, total, refunds }
+    }
+
+    /// What is said of an order with these documents.
+    fn wrong(order: &Order, documents: &[(&str, Document)]) -> usize {
+        let mut ledger = Ledger::new();
+        for (number, document) in documents {
+            ledger.entry((*number).to_owned()).or_default().push(document.clone());
+        }
+        let mut problems = vec![];
+        of_order(order, &mut ledger, &mut problems);
+        problems.len() + ledger.len()
+    }
+
+    #[test]
+    fn a_paid_order_has_one_settled_sale_and_one_document_for_each_refund() {
+        let paid = order(State::Paid);
+        let sale = ("WC-7", document("SalesReceipt", 1000, 0));
+        let refund = ("WC-7-R9", document("RefundReceipt", 250, 0));
+        assert_eq!(wrong(&paid, &[sale.clone(), refund.clone()]), 0);
+        assert_eq!(wrong(&paid, &[("WC-7", document("Invoice", 1000, 0)), refund.clone()]), 0);
+        // Missing, twice, a cent off, still open.
+        assert_eq!(wrong(&paid, &[]), 2);
+        assert_eq!(wrong(&paid, &[sale.clone(), sale.clone(), refund.clone()]), 1);
+        assert_eq!(wrong(&paid, &[("WC-7", document("SalesReceipt", 1001, 0)), refund.clone()]), 1);
+        assert_eq!(wrong(&paid, &[("WC-7", document("Invoice", 1000, 750)), refund.clone()]), 1);
+        assert_eq!(wrong(&paid, &[sale.clone(), refund.clone(), refund]), 1);
+        assert_eq!(wrong(&paid, &[sale, ("WC-7-R9", document("CreditMemo", 250, 250))]), 1);
+    }
+
+    #[test]
+    fn an_unpaid_order_has_an_open_invoice_and_a_cancelled_one_owes_nothing() {
+        let unpaid = order(State::Unpaid);
+        assert_eq!(wrong(&unpaid, &[("WC-7", document("Invoice", 1000, 1000))]), 0);
+        assert_eq!(wrong(&unpaid, &[("WC-7", document("Invoice", 1000, 0))]), 1);
+        let cancelled = order(State::Cancelled);
+        let invoice = ("WC-7", document("Invoice", 1000, 0));
+        assert_eq!(wrong(&cancelled, &[]), 0);
+        let taken_back = ("WC-7-C", document("CreditMemo", 1000, 0));
+        assert_eq!(wrong(&cancelled, &[invoice.clone(), taken_back]), 0);
+        assert_eq!(wrong(&cancelled, &[invoice]), 1);
+    }
+}

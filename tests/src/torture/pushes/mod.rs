@@ -101,8 +101,8 @@ fn prepare(bed: &mut Bed) -> Result<(Books, Trade)> {
         "cancel_unpaid": "credit_memo",
     });
     let books = Books::connect_with(bed, "books", "us_single", &settings)?;
-    // The worker's pace is held against the limits by `make bench`. Here workers die, and a new one
-    // can't know what the last one called: every 429 is one that we sent.
+    // The pace is held against the limits by `make bench`. Here servers die and others take over,
+    // which can't know what the last one called: every 429 is one that we sent.
     let rules = json!({"throttle": false});
     bed.simulator.put(&format!("/quickbooks/companies/{}/rules", books.realm), &rules)?;
     let trade = Trade::of(&bed.simulator.rest()?)?;
