@@ -50,6 +50,9 @@ pub struct Slot {
     pub without_extension: AtomicU32,
     /// What commits since the last look may concern: [`RUNS`], [`SCHEDULES`], [`DELIVERIES`].
     pub changed: AtomicU32,
+    /// Sessions that asked for renewed tokens so far, and how many of them have been answered.
+    pub renewals_asked: AtomicU32,
+    pub renewals_done: AtomicU32,
 }
 
 /// Bits of [`Slot::changed`].
@@ -93,6 +96,8 @@ impl Default for Shared {
                 blocked_until: 0.into(),
                 without_extension: 0.into(),
                 changed: 0.into(),
+                renewals_asked: 0.into(),
+                renewals_done: 0.into(),
             }),
             paces: std::array::from_fn(|_| PaceSlot { key: 0.into(), due: 0.into() }),
         }

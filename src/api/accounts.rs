@@ -1,6 +1,7 @@
 //! Opening an account: everything that `connect` and its kin need to know of settings, credentials
 //! and the platform, in one call.
 
+use super::tokens::fresh;
 use crate::error::to_json;
 use crate::secrets::{self, Keyring, base64_encode};
 use crate::store::PgStore;
@@ -50,7 +51,14 @@ fn try_open(
         Some(value) => {
             (with_webhook_secret(tenant, connection, resolve(value).map_err(one)?), true)
         }
-        None => (stored(tenant, connection).map_err(one)?, false),
+        None => {
+            let secret = stored(tenant, connection).map_err(one)?;
+            let secret = match verify {
+                true => fresh(tenant, connection, connector, secret).map_err(one)?,
+                false => secret,
+            };
+            (secret, false)
+        }
     };
     let account_key = connector::validate(
         connector,

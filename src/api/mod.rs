@@ -9,6 +9,7 @@ mod oauth;
 mod preview;
 mod schedules;
 mod status;
+mod tokens;
 mod webhooks;
 
 use pgrx::prelude::*;

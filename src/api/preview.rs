@@ -1,6 +1,7 @@
 //! What a push would change, planned in the session that asks: nothing is written, anywhere.
 
 use super::accounts::stored;
+use super::tokens::fresh;
 use crate::error::to_json;
 use crate::store::PgStore;
 use crate::{host, worker};
@@ -104,14 +105,16 @@ fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
             "SELECT connection, status, status_reason FROM easysync.connections;",
         )
     })?;
+    let connector = connector.unwrap_or_default();
+    let credentials = fresh(tenant, name, &connector, stored(tenant, name)?)?;
     Ok(Stream {
         connection: Arc::new(Connection {
             tenant: tenant.into(),
             name: name.into(),
-            connector: connector.unwrap_or_default(),
+            connector,
             account: account.unwrap_or_default(),
             settings: settings.unwrap_or_default(),
-            credentials: stored(tenant, name)?,
+            credentials,
         }),
         entity,
         direction: Direction::Push,

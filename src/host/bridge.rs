@@ -29,12 +29,15 @@ pub struct Woken {
     pub for_runs: tokio::sync::Notify,
     pub for_schedules: tokio::sync::Notify,
     pub for_deliveries: tokio::sync::Notify,
+    pub for_tokens: tokio::sync::Notify,
 }
 
 impl Woken {
-    /// `changed`: bits of `shmem::Slot`. Runs are looked for in any case.
+    /// `changed`: bits of `shmem::Slot`. Runs are looked for in any case, and sessions that wait for
+    /// a token, which costs no look at tables.
     pub fn tell(&self, changed: u32) {
         self.for_runs.notify_one();
+        self.for_tokens.notify_one();
         if changed & shmem::SCHEDULES != 0 {
             self.for_schedules.notify_one();
         }

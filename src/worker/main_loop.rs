@@ -83,7 +83,7 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
         remember_missing(slot);
         return;
     }
-    match start_engine() {
+    match start_engine(slot) {
         Ok(bridge) => serve(slot, &bridge),
         Err(error) => {
             ereport!(
@@ -178,7 +178,7 @@ fn wait_for_version(slot: &Slot) -> bool {
     }
 }
 
-fn start_engine() -> engine::Result<Arc<Bridge>> {
+fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
     let internal = |e: std::io::Error| engine::Error::internal(e.to_string());
     let bridge = Bridge::new().map_err(internal)?;
     let runtime = host::build_runtime(2).map_err(internal)?;
@@ -196,7 +196,7 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
                 engine::connector::build_shared(connection, http, reads, &accounts)
             }
         }),
-        pusher: Some(pusher(&store, accounts)),
+        pusher: Some(pusher(&store, Arc::clone(&accounts))),
     };
     let scheduler = Scheduler {
         store: Arc::clone(&store) as Arc<dyn ScheduleStore>,
@@ -205,6 +205,8 @@ fn start_engine() -> engine::Result<Arc<Bridge>> {
     let intake = Intake { store: Arc::clone(&store) as Arc<dyn WebhookStore> };
     let (keeper, keeper_http) = (Arc::clone(&store), Arc::clone(&runner.http));
     runtime.spawn(super::webhooks::keep(keeper, keeper_http));
+    let renewing = super::tokens::keep(Arc::clone(&store), accounts, Arc::clone(&bridge), slot);
+    watch(&runtime, &bridge, renewing);
     runtime.spawn(async move { store.keep_house().await });
     watch(&runtime, &bridge, intake.run());
     watch(&runtime, &bridge, async move { runner.run().await });

@@ -5,6 +5,7 @@ mod backoff;
 mod database;
 mod launcher;
 mod main_loop;
+mod tokens;
 mod utility;
 mod webhooks;
 

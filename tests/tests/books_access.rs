@@ -75,6 +75,34 @@ fn tokens_rotate_across_restarts_crashes_and_sessions_that_end_early() -> Result
     })
 }
 
+#[test]
+fn a_session_gets_a_renewed_token_and_keeps_it_from_no_rollback() -> Result<()> {
+    with_books("books-renewal", "us_single", |bed, books| {
+        rotate_always(bed, books)?;
+        let rules = format!("/quickbooks/companies/{}/rules", books.realm);
+        // A grant whose token is about to end, and has ended there already.
+        bed.simulator.put(&rules, &json!({"access_token_seconds": 60}))?;
+        books.grant(bed)?;
+        bed.simulator.put(&rules, &json!({"access_token_seconds": 3600}))?;
+        books.act(bed, "expire_access", &json!({}))?;
+        let before = refreshes(bed, books)?;
+        let mut transaction = bed.db.transaction()?;
+        let preview =
+            "select target from easysync.dry_run('orders', connection => 'books', ids => '{175}')";
+        ensure!(!transaction.query(preview, &[])?.is_empty(), "an empty preview");
+        transaction.rollback()?;
+        ensure!(
+            refreshes(bed, books)? == before + 1,
+            "{} refreshes after {before}",
+            refreshes(bed, books)?
+        );
+        let run = push_note(bed, books, "first")?;
+        ensure!(run.status == "succeeded" && run.created > 0, "{run:?}");
+        ensure!(refreshes(bed, books)? == before + 1, "the rollback lost the token");
+        Ok(())
+    })
+}
+
 /// A session that waits for the company is cancelled.
 fn cancel_a_session(bed: &mut Bed, books: &Books) -> Result<()> {
     let slow = json!({"fault": "latency", "ms": 20_000, "match": {"path": "companyinfo"}});

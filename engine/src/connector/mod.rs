@@ -196,6 +196,15 @@ pub fn validate(
     }
 }
 
+/// Is there a token among the credentials that ends soon, or has ended?
+pub fn has_aged(connector: &str, credentials: &crate::store::Secret, now: Timestamp) -> bool {
+    match connector {
+        "quickbooks" => quickbooks::auth::TokenSet::from_secret(credentials)
+            .is_some_and(|tokens| !tokens.is_fresh(now)),
+        _ => false,
+    }
+}
+
 /// Metered reads that an account has for a month. None: nothing is metered there.
 pub fn reads_budget(
     connector: &str,

@@ -28,6 +28,10 @@ impl Vault {
     }
 }
 
+/// A look waits for nobody: a session may hold the row for long, and for this very look.
+const LOOK: &str = "select key_id, sealed from easysync_internal.connections
+  where tenant_id = $1 and name = $2 and sealed is not null";
+
 /// The lock keeps two writers of one connection's tokens apart. (A statement that begins with
 /// `select` is run as a read, which may lock nothing.)
 const SEALED: &str = "with locked as (
@@ -40,9 +44,9 @@ const STORE: &str = "update easysync_internal.connections
         token_expires_at = $5::timestamptz
   where tenant_id = $1 and name = $2";
 
-fn read(tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
+fn read(sql: &str, tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
     let rows: Vec<(String, Vec<u8>)> =
-        spi::rows(SEALED, &[tenant.into(), connection.into()], |row| {
+        spi::rows(sql, &[tenant.into(), connection.into()], |row| {
             Ok((required(row, 1)?, required(row, 2)?))
         })?;
     let Some((key_id, sealed)) = rows.into_iter().next() else { return Ok(None) };
@@ -56,7 +60,7 @@ fn read(tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
 /// Seals `tokens` among the credentials in place of those with the refresh token `old`. False:
 /// others have taken their place.
 fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) -> DbResult<bool> {
-    let Some(secret) = read(tenant, connection)? else { return Ok(false) };
+    let Some(secret) = read(SEALED, tenant, connection)? else { return Ok(false) };
     let kept = TokenSet::from_secret(&secret);
     let expected = kept.is_some_and(|kept| kept.refresh.secret() == old.secret());
     if !expected {
@@ -81,11 +85,47 @@ fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) ->
     Ok(spi::run(STORE, &args)? == 1)
 }
 
+/// Accounts that a person granted access to. While the database is fenced none: it may not call
+/// anybody.
+const GRANTED: &str = "select tenant_id, name, connector, account, settings, key_id, sealed,
+        case when reads_month = pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC')::date
+             then reads_used else 0 end
+   from easysync_internal.connections
+  where status = 'connected' and account is not null and sealed is not null
+    and token_expires_at is not null
+    and (select f.state from easysync_internal.fence_state() as f) <> 'fenced'";
+
+impl PgStore {
+    /// Connections with tokens, and the metered reads of each this month.
+    pub async fn granted(&self) -> Result<Vec<(Connection, u64)>> {
+        self.job(|| {
+            spi::rows(GRANTED, &[], |row| {
+                let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
+                let keyring = Keyring::load(&crate::guc::key_file().0, false);
+                let (key_id, sealed): (String, Vec<u8>) = (required(row, 6)?, required(row, 7)?);
+                let opened = keyring
+                    .and_then(|keyring| secrets::open(&keyring, &tenant, &name, &key_id, &sealed));
+                let used: i64 = required(row, 8)?;
+                let connection = Connection {
+                    tenant: tenant.into(),
+                    name: name.into(),
+                    connector: required(row, 3)?,
+                    account: required(row, 4)?,
+                    settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
+                    credentials: opened.unwrap_or_default(),
+                };
+                Ok((connection, u64::try_from(used).unwrap_or(0)))
+            })
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl TokenVault for Vault {
     async fn load(&self) -> Result<Option<TokenSet>> {
         let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
-        let secret = self.store.job(move || read(&tenant, &connection)).await?;
+        let secret = self.store.job(move || read(LOOK, &tenant, &connection)).await?;
         Ok(secret.as_ref().and_then(TokenSet::from_secret))
     }
 

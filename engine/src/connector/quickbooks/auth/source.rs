@@ -20,6 +20,12 @@ pub trait TokenSource: Send + Sync {
     /// A token that should be good.
     async fn current(&self) -> Result<AccessToken>;
 
+    /// A good token of what is stored now, whatever is known here: a person may have granted access
+    /// anew. For those who read what is stored.
+    async fn stored(&self) -> Result<AccessToken> {
+        self.current().await
+    }
+
     /// A token after `stale` was refused. Many may ask at once: one refresh is made.
     async fn refreshed(&self, stale: &AccessToken) -> Result<AccessToken>;
 }
@@ -33,6 +39,13 @@ pub trait TokenVault: Send + Sync {
     /// Puts `new` in the place of the set with the refresh token `old`, committed durably when
     /// this returns. False: another set has taken its place meanwhile, and nothing was stored.
     async fn store(&self, old: &RefreshToken, new: &TokenSet) -> Result<bool>;
+}
+
+/// What is asked for.
+enum Wish {
+    Good,
+    Stored,
+    NotThis(AccessToken),
 }
 
 /// The worker's source: renews tokens, one at a time, and hands out a new one only once it is
@@ -63,9 +76,9 @@ impl Refresher {
 
     /// In a task of its own: whoever asked may be cancelled, but between the answer and its
     /// storing nothing may stop, or the grant is lost.
-    async fn detached(&self, stale: Option<AccessToken>) -> Result<AccessToken> {
+    async fn detached(&self, wish: Wish) -> Result<AccessToken> {
         let inner = Arc::clone(&self.inner);
-        let task = tokio::spawn(async move { inner.token(stale.as_ref()).await });
+        let task = tokio::spawn(async move { inner.token(&wish).await });
         task.await.map_err(|e| Error::internal(format!("a token refresh died: {e}")))?
     }
 }
@@ -73,19 +86,28 @@ impl Refresher {
 #[async_trait]
 impl TokenSource for Refresher {
     async fn current(&self) -> Result<AccessToken> {
-        self.detached(None).await
+        self.detached(Wish::Good).await
+    }
+
+    async fn stored(&self) -> Result<AccessToken> {
+        self.detached(Wish::Stored).await
     }
 
     async fn refreshed(&self, stale: &AccessToken) -> Result<AccessToken> {
-        self.detached(Some(stale.clone())).await
+        self.detached(Wish::NotThis(stale.clone())).await
     }
 }
 
 impl Inner {
-    async fn token(&self, stale: Option<&AccessToken>) -> Result<AccessToken> {
+    async fn token(&self, wish: &Wish) -> Result<AccessToken> {
         let mut turn = self.turn.lock().await;
         self.store_unstored(&mut turn).await?;
-        if let Some(good) = turn.known.as_ref().and_then(|set| self.good(set, stale)) {
+        let stale = match wish {
+            Wish::NotThis(stale) => Some(stale),
+            Wish::Good | Wish::Stored => None,
+        };
+        let known = turn.known.as_ref().filter(|_| !matches!(wish, Wish::Stored));
+        if let Some(good) = known.and_then(|set| self.good(set, stale)) {
             return Ok(good);
         }
         // A person may have granted access anew, or another process of ours may have refreshed.
@@ -200,5 +222,5 @@ fn expired() -> Error {
         "token_expired",
         "the access token of this connection has expired, and a session does not renew it",
     )
-    .hint("The worker renews it with its next run of this connection: use easysync.trigger.")
+    .hint("The worker renews it; SELECT * FROM easysync.health(); says whether one is running.")
 }

@@ -110,6 +110,11 @@ impl Accounts {
         Accounts { http, vaults, open: Mutex::default() }
     }
 
+    /// Renews the access token of a connection that is about to end.
+    pub async fn renew(&self, connection: &Connection, reads_used: u64) -> Result<()> {
+        self.of(connection, reads_used)?.tokens.stored().await.map(drop)
+    }
+
     /// The account of a connection; opened anew where its settings or its company changed.
     /// `reads_used`: metered reads of this month so far.
     pub fn of(&self, connection: &Connection, reads_used: u64) -> Result<Arc<Account>> {
