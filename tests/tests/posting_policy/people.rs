@@ -12,6 +12,7 @@ pub fn groups() -> Vec<Group> {
         Group { name: "people", preset: "us_single", settings: json!({}), cases: people() },
         Group { name: "goods", preset: "us_single", settings: json!({}), cases: goods() },
         Group { name: "amounts", preset: "us_single", settings: json!({}), cases: amounts() },
+        Group { name: "euros", preset: "us", settings: json!({}), cases: euros() },
         Group {
             name: "unmapped",
             preset: "us_single",
@@ -145,6 +146,20 @@ fn goods() -> Vec<Case> {
     ]
 }
 
+/// The receipt has the gross line, and one that takes so much off, on the coupon item.
+fn takes_off(dollars: i64) -> Act {
+    Box::new(move |desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        let lines = receipt["Line"].as_array().context("lines")?;
+        let coupon =
+            lines.iter().find(|line| line["SalesItemLineDetail"]["ItemRef"]["name"] == "Coupons");
+        let amount = coupon.context("a line on the coupon item")?["Amount"].as_f64();
+        ensure!(amount.is_some_and(|amount| amount == dollars as f64), "{lines:?}");
+        ensure!(lines[0]["Amount"].as_f64() == Some(20.0), "{lines:?}");
+        Ok(())
+    })
+}
+
 fn amounts() -> Vec<Case> {
     let quebec = person("Quentin", "quentin@lee.test", "QC", "CA");
     let york = person("Yorick", "yorick@lee.test", "NY", "US");
@@ -163,6 +178,32 @@ fn amounts() -> Vec<Case> {
             with(order("completed", true), json!({"billing": quebec})),
             &["SalesReceipt 23.09"],
         ),
+        case(
+            "a refund of an amount with its tax",
+            with(
+                order("completed", true),
+                json!({
+                    "billing": person("Yvonne", "yvonne@lee.test", "NY", "US"),
+                }),
+            ),
+            &["SalesReceipt 22.11"],
+        )
+        .then(refunds("11.00"), &["RefundReceipt 11.00", "SalesReceipt 22.11"])
+        .then(
+            refunds("11.11"),
+            &["RefundReceipt 11.00", "RefundReceipt 11.11", "SalesReceipt 22.11"],
+        ),
+        case(
+            "taken off by a coupon",
+            with(
+                order("completed", true),
+                json!({"line_items": [
+                    {"product_id": 25, "quantity": 2, "subtotal": "20.00", "total": "15.00"},
+                ]}),
+            ),
+            &["SalesReceipt 15.00"],
+        )
+        .then(takes_off(-5), &["SalesReceipt 15.00"]),
         case("post and wrapping", with(order("completed", true), fees), &["SalesReceipt 27.00"]),
         case(
             "a header that its lines don't explain",
@@ -177,6 +218,26 @@ fn amounts() -> Vec<Case> {
         )
         .after(stored(json!({"total": "20.01"})))
         .then(nothing(), &["SalesReceipt 20.01"]),
+    ]
+}
+
+/// One customer per currency, and nothing is ever converted.
+fn euros() -> Vec<Case> {
+    let eva = person("Eva", "eva@lee.test", "WY", "US");
+    let in_dollars = with(order("completed", true), json!({"billing": eva}));
+    let in_euros = with(in_dollars.clone(), json!({"currency": "EUR"}));
+    let kept: Act = Box::new(|desk, order| {
+        let receipt = desk.document(order, "SalesReceipt")?;
+        ensure!(receipt["CurrencyRef"]["value"] == "EUR", "{receipt}");
+        let name = receipt["CustomerRef"]["name"].as_str().unwrap_or_default();
+        ensure!(name == "Eva Lee (EUR)", "{name}");
+        Ok(())
+    });
+    vec![
+        case("in dollars", in_dollars, PAID).then(billed_to("Eva Lee"), PAID),
+        case("the same person in euros", in_euros, PAID)
+            .then(kept, PAID)
+            .then(refunds("5.00"), &["RefundReceipt 5.00", "SalesReceipt 20.00"]),
     ]
 }
 
