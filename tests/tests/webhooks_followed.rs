@@ -193,6 +193,18 @@ fn what_leaves_no_trace_is_found_by_the_next_walk_or_full_run() -> Result<()> {
         bed.sync_well("orders", "full")?;
         let shop = bed.simulator.shop()?;
         assert_eq!(differences(&mut bed.db, "shop", &shop)?, Vec::<String>::new());
+
+        // A parent's stock moves what its variations show, and none of their dates.
+        let inherits = |v: &&serde_json::Value| v["manage_stock"] == "parent";
+        let variation = id_of(shop.variations.iter().find(inherits).context("inherited stock")?);
+        let moved = json!({"id": variation.parse::<u64>()?, "set": {"/stock_quantity": 5}});
+        bed.simulator.fault("spoil_record", moved, serde_json::Value::Null)?;
+        let stock =
+            format!("select stock_quantity from commerce.products where source_id = '{variation}'");
+        bed.sync_well("products", "incremental")?;
+        assert_ne!(bed.text(&stock)?.as_deref(), Some("5"));
+        bed.sync_well("products", "full")?;
+        assert_eq!(bed.text(&stock)?.as_deref(), Some("5"));
         Ok(())
     })
 }
