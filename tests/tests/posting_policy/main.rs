@@ -2,9 +2,12 @@
 //! a failure that a bookkeeper understands.
 
 mod acts;
+mod currencies;
 mod desk;
 mod documents;
+mod looks;
 mod people;
+mod settings;
 mod statuses;
 
 use anyhow::Result;
@@ -23,4 +26,14 @@ fn what_happens_after_posting_reaches_the_documents_or_a_person() -> Result<()> 
 #[test]
 fn customers_items_and_taxes_are_found_made_or_asked_for() -> Result<()> {
     hold("policy-people", people::groups())
+}
+
+#[test]
+fn settings_of_amounts_dates_and_fields_do_what_they_say() -> Result<()> {
+    hold("policy-settings", settings::groups())
+}
+
+#[test]
+fn every_currency_and_country_comes_out_to_the_cent() -> Result<()> {
+    hold("policy-currencies", currencies::groups())
 }
