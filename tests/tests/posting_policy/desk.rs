@@ -106,7 +106,7 @@ fn hold_group(desk: &mut Desk<'_>, group: &Group) -> Result<Vec<String>> {
         for (case, order) in group.cases.iter().zip(&orders) {
             let Some((_, gives)) = case.stages.get(stage) else { continue };
             let told = desk.told(order, sync_id)?;
-            if let Err(error) = desk.to_the_cent(order, &told) {
+            if let Err(error) = desk.agrees_to_the_cent(order, &told) {
                 let name = (group.name, case.name);
                 wrong.push(format!("{name:?}, stage {stage}: {error:#}"));
             }
@@ -215,7 +215,7 @@ impl Desk<'_> {
 impl Desk<'_> {
     /// The books' own ledger holds what the shop says: the sale comes to the order's total, each
     /// reversing document to its refund's amount. Not asked where a person is told of a difference.
-    fn to_the_cent(&mut self, order: &Order, told: &[String]) -> Result<()> {
+    fn agrees_to_the_cent(&mut self, order: &Order, told: &[String]) -> Result<()> {
         if told.iter().any(|line| line.contains(": ") && !line.starts_with("skipped")) {
             return Ok(());
         }
