@@ -3,7 +3,7 @@
 
 use super::tokens::fresh;
 use crate::error::to_json;
-use crate::secrets::{self, Keyring, base64_encode};
+use crate::secrets::{self, base64_encode};
 use crate::store::PgStore;
 use crate::{guc, host, worker};
 use engine::clock::Clock;
@@ -67,7 +67,7 @@ fn try_open(
         &policy,
     )?;
     let sealed = match is_new && !secret.is_empty() {
-        true => Some(seal(tenant, connection, &secret).map_err(one)?),
+        true => Some(secrets::seal_to_store(tenant, connection, &secret).map_err(one)?),
         false => None,
     };
     let reads_budget = connector::reads_budget(connector, &settings, &policy);
@@ -143,14 +143,7 @@ pub(super) fn stored(tenant: &str, connection: &str) -> Result<Secret> {
         Ok::<_, pgrx::spi::Error>((row.get::<String>(1)?, row.get::<Vec<u8>>(2)?))
     });
     let row = row.map_err(|e| Error::internal(e.to_string()))?;
-    let (Some(key_id), Some(sealed)) = row else { return Ok(Secret::default()) };
-    let keyring = Keyring::load(&guc::key_file().0, false)?;
-    secrets::open(&keyring, tenant, connection, &key_id, &sealed)
-}
-
-pub(super) fn seal(tenant: &str, connection: &str, secret: &Secret) -> Result<(String, Vec<u8>)> {
-    let keyring = Keyring::load(&guc::key_file().0, true)?;
-    secrets::seal(&keyring, tenant, connection, secret)
+    secrets::open_stored(tenant, connection, row.0, row.1)
 }
 
 /// Asks the platform, on a side thread: Ctrl-C ends it.

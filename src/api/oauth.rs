@@ -1,8 +1,8 @@
 //! Granting access to the books: the way out to the page, and the way back.
 
-use super::accounts::{seal, stored};
+use super::accounts::stored;
 use crate::error::to_json;
-use crate::secrets::{Keyring, base64_encode};
+use crate::secrets::{Keyring, base64_encode, seal_to_store};
 use crate::{guc, host, worker};
 use engine::connector::quickbooks::auth::{Callback, State, TokenSet};
 use engine::connector::quickbooks::push::{app, parse};
@@ -102,7 +102,8 @@ fn try_exchange(callback_url: &str) -> Result<Value> {
     let mut fields = connection.credentials.expose().clone();
     tokens.put(&mut fields);
     let secret = Secret::new(fields);
-    let (key_id, sealed) = seal(connection.tenant.as_str(), connection.name.as_str(), &secret)?;
+    let (key_id, sealed) =
+        seal_to_store(connection.tenant.as_str(), connection.name.as_str(), &secret)?;
     Ok(json!({
         "realm": tokens.realm.as_str(),
         "key_id": key_id,

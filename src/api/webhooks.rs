@@ -1,8 +1,9 @@
 //! Verifying a delivery in the session that brings it, and registering webhooks on the platform.
 
-use super::accounts::{seal, stored};
+use super::accounts::stored;
 use crate::error::to_json;
 use crate::secrets::base64_encode;
+use crate::secrets::seal_to_store;
 use crate::{host, worker};
 use aes_gcm::aead::OsRng;
 use aes_gcm::aead::rand_core::RngCore;
@@ -89,7 +90,7 @@ fn try_register(
         credentials: credentials.clone(),
     };
     let registrations = ask(opened, url.to_owned(), secret)?;
-    let (key_id, sealed) = seal(tenant, connection, &credentials)?;
+    let (key_id, sealed) = seal_to_store(tenant, connection, &credentials)?;
     Ok(json!({
         "registrations": registrations.iter().map(registration).collect::<Vec<_>>(),
         "key_id": key_id,

@@ -3,7 +3,9 @@
 mod credential_file;
 mod keyring;
 mod seal;
+mod stored;
 
 pub use credential_file::read_credential_file;
 pub use keyring::{Keyring, base64_encode};
 pub use seal::{open, seal};
+pub use stored::{open_stored, seal_to_store};

@@ -44,11 +44,10 @@ pub fn note_growth(table: pg_sys::Oid, rows: u64) {
 /// Analyzes what has grown tenfold since it was analyzed last and is still small, within the transaction of the page
 /// that made it so. A table that somebody else is busy with is passed over.
 pub fn keep_up() -> DbResult<()> {
-    let grown: Vec<pg_sys::Oid> = GROWTH.with_borrow(|all| {
-        all.iter().filter(|(_, g)| g.rows >= g.enough).map(|(table, _)| *table).collect()
+    let grown: Vec<(pg_sys::Oid, u64)> = GROWTH.with_borrow(|all| {
+        all.iter().filter(|(_, g)| g.rows >= g.enough).map(|(table, g)| (*table, g.rows)).collect()
     });
-    for table in grown {
-        let rows = GROWTH.with_borrow(|all| all.get(&table).map_or(0, |g| g.rows));
+    for (table, rows) in grown {
         let Some((relation, known)) = look_at(table)? else {
             GROWTH.with_borrow_mut(|all| all.remove(&table));
             continue;

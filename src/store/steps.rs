@@ -3,10 +3,10 @@
 use super::runs::{error_args, filters_of};
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
-use crate::secrets::{self, Keyring};
+use crate::secrets;
 use engine::model::{Direction, Entity, Mode};
 use engine::store::{
-    Connection, Cursor, DeletePolicy, Outcome, Progress, Run, Secret, Step, Stream, SyncId,
+    Connection, Cursor, DeletePolicy, Outcome, Progress, Run, Step, Stream, SyncId,
 };
 use engine::{Error, Result};
 use std::sync::Arc;
@@ -86,8 +86,8 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
         let entity: String = required(row, 1)?;
         let name: String = required(row, 2)?;
         let direction = direction(&required::<String>(row, 10)?);
-        let credentials =
-            open_credentials(run, &name, row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
+        let (key_id, sealed) = (row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
+        let credentials = secrets::open_stored(run.tenant.as_str(), &name, key_id, sealed);
         let stream = credentials.map(|credentials| Stream {
             connection: Arc::new(Connection {
                 tenant: run.tenant.clone(),
@@ -123,21 +123,6 @@ fn delete_policy(word: Option<&str>) -> DeletePolicy {
         Some("inactivate") => DeletePolicy::Inactivate,
         Some("delete") => DeletePolicy::Delete,
         _ => DeletePolicy::Keep,
-    }
-}
-
-fn open_credentials(
-    run: &Run,
-    connection: &str,
-    key_id: Option<String>,
-    sealed: Option<Vec<u8>>,
-) -> Result<Secret> {
-    match (key_id, sealed) {
-        (Some(key_id), Some(sealed)) => {
-            let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
-            secrets::open(&keyring, run.tenant.as_str(), connection, &key_id, &sealed)
-        }
-        _ => Ok(Secret::default()),
     }
 }
 

@@ -3,10 +3,9 @@
 use super::PgStore;
 use super::spi::{self, Arg, required};
 use crate::error::DbResult;
-use crate::secrets::{self, Keyring};
+use crate::secrets::open_stored;
 use async_trait::async_trait;
 use engine::model::TenantId;
-use engine::store::Secret;
 use engine::webhook::{Account, Delivery, Fetch, Headers, Open, Settled, WebhookStore};
 use engine::{Error, Result};
 use serde_json::{Value, json};
@@ -84,7 +83,7 @@ fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
         |row| {
             let name: String = required(row, 1)?;
             let (key_id, sealed) = (row.get::<String>(6)?, row.get::<Vec<u8>>(7)?);
-            let credentials = credentials(tenant.as_str(), &name, key_id, sealed);
+            let credentials = open_stored(tenant.as_str(), &name, key_id, sealed);
             Ok(Account {
                 connection: name.into(),
                 connector: required(row, 2)?,
@@ -95,21 +94,6 @@ fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
             })
         },
     )
-}
-
-pub fn credentials(
-    tenant: &str,
-    connection: &str,
-    key_id: Option<String>,
-    sealed: Option<Vec<u8>>,
-) -> Result<Secret> {
-    match (key_id, sealed) {
-        (Some(key_id), Some(sealed)) => {
-            let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
-            secrets::open(&keyring, tenant, connection, &key_id, &sealed)
-        }
-        _ => Ok(Secret::default()),
-    }
 }
 
 fn settle(settled: &[Settled], fetches: &[Fetch]) -> DbResult<()> {
@@ -186,7 +170,7 @@ impl PgStore {
             spi::rows(WATCHED, &[], |row| {
                 let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
                 let (key_id, sealed) = (row.get::<String>(7)?, row.get::<Vec<u8>>(8)?);
-                let credentials = credentials(&tenant, &name, key_id, sealed).unwrap_or_default();
+                let credentials = open_stored(&tenant, &name, key_id, sealed).unwrap_or_default();
                 let settings = row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default();
                 Ok(Watched {
                     connection: engine::store::Connection {

@@ -2,7 +2,7 @@
 //! committed in a transaction of its own before anybody uses it.
 
 use crate::error::{DbError, DbResult};
-use crate::secrets::{self, Keyring};
+use crate::secrets;
 use crate::store::PgStore;
 use crate::store::spi::{self, Arg, required};
 use async_trait::async_trait;
@@ -50,11 +50,8 @@ fn read(sql: &str, tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
             Ok((required(row, 1)?, required(row, 2)?))
         })?;
     let Some((key_id, sealed)) = rows.into_iter().next() else { return Ok(None) };
-    let open = || -> Result<Secret> {
-        let keyring = Keyring::load(&crate::guc::key_file().0, false)?;
-        secrets::open(&keyring, tenant, connection, &key_id, &sealed)
-    };
-    open().map(Some).map_err(|e| DbError::new("XX000", e.message))
+    let opened = secrets::open_stored(tenant, connection, Some(key_id), Some(sealed));
+    opened.map(Some).map_err(|e| DbError::new("XX000", e.message))
 }
 
 /// Seals `tokens` among the credentials in place of those with the refresh token `old`. False:
@@ -68,11 +65,8 @@ fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) ->
     }
     let mut fields = secret.expose().clone();
     tokens.put(&mut fields);
-    let seal = || -> Result<(String, Vec<u8>)> {
-        let keyring = Keyring::load(&crate::guc::key_file().0, true)?;
-        secrets::seal(&keyring, tenant, connection, &Secret::new(fields))
-    };
-    let (key_id, sealed) = seal().map_err(|e| DbError::new("XX000", e.message))?;
+    let (key_id, sealed) = secrets::seal_to_store(tenant, connection, &Secret::new(fields))
+        .map_err(|e| DbError::new("XX000", e.message))?;
     let args = [
         tenant.into(),
         connection.into(),
@@ -101,10 +95,8 @@ impl PgStore {
         self.job(|| {
             spi::rows(GRANTED, &[], |row| {
                 let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
-                let keyring = Keyring::load(&crate::guc::key_file().0, false);
-                let (key_id, sealed): (String, Vec<u8>) = (required(row, 6)?, required(row, 7)?);
-                let opened = keyring
-                    .and_then(|keyring| secrets::open(&keyring, &tenant, &name, &key_id, &sealed));
+                let (key_id, sealed) = (row.get::<String>(6)?, row.get::<Vec<u8>>(7)?);
+                let opened = secrets::open_stored(&tenant, &name, key_id, sealed);
                 let used: i64 = required(row, 8)?;
                 let connection = Connection {
                     tenant: tenant.into(),
