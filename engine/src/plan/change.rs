@@ -118,6 +118,23 @@ pub struct Payload {
     pub memo: Value,
 }
 
+impl Payload {
+    /// A new record, without number and total.
+    pub fn new(key: Key, body: Value, memo: Value) -> Payload {
+        Payload {
+            key,
+            body,
+            remote_id: None,
+            version: None,
+            revision: 0,
+            number: None,
+            total: None,
+            refs: BTreeMap::new(),
+            memo,
+        }
+    }
+}
+
 /// A body holds personal data.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

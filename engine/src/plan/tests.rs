@@ -9,17 +9,7 @@ use std::time::Duration;
 fn draft(key: Key, action: Action, needs: &[&Key]) -> Draft {
     let body = json!({"Key": key.0});
     Draft {
-        payload: Some(Payload {
-            key: key.clone(),
-            body,
-            remote_id: None,
-            version: None,
-            revision: 0,
-            number: None,
-            total: None,
-            refs: Default::default(),
-            memo: Value::Null,
-        }),
+        payload: Some(Payload::new(key.clone(), body, Value::Null)),
         action,
         needs: needs.iter().map(|key| (*key).clone()).collect(),
         ..Draft::skip(key, Entity::Orders, 1, "SalesReceipt", "because".into())

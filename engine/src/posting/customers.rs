@@ -2,7 +2,7 @@
 //! taken twice (posting policy, Customers; quickbooks.md, 4.1 and 4.2).
 
 use super::company::Company;
-use super::input::Customer;
+use super::input::{Address, Customer};
 use super::reason::Reason;
 use super::render;
 use super::text;
@@ -122,36 +122,51 @@ pub fn display_name(
     text::name_with(&base, &format!(" (hub {}{code})", customer.id), MAX_NAME)
 }
 
+/// How to reach somebody: what customers and vendors have in common. `texts`: field, value, and how
+/// many characters it holds. What is empty is left out.
+pub fn contact(
+    texts: &[(&str, &Option<String>, usize)],
+    email: Option<&str>,
+    phone: Option<&str>,
+    addresses: &[(&str, &Option<Address>)],
+) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (key, value, max) in texts {
+        let value = value.as_deref().map(|v| text::name(v, *max)).unwrap_or_default();
+        if !value.is_empty() {
+            fields.insert((*key).into(), json!(value));
+        }
+    }
+    if let Some(email) = text::email(email) {
+        fields.insert("PrimaryEmailAddr".into(), json!({"Address": email}));
+    }
+    let phone = phone.map(|p| text::line(p, 30)).unwrap_or_default();
+    if !phone.is_empty() {
+        fields.insert("PrimaryPhone".into(), json!({"FreeFormNumber": phone}));
+    }
+    for (key, address) in addresses {
+        if let Some(address) = address.as_ref().and_then(render::address) {
+            fields.insert((*key).into(), address);
+        }
+    }
+    fields
+}
+
 /// The body that creates a customer.
 pub fn body(customer: &Customer, name: &str, currency: &str, company: &Company) -> Value {
     let mut body = Map::new();
     body.insert("DisplayName".into(), json!(name));
-    let texts = [
-        ("GivenName", &customer.given_name, 100),
-        ("FamilyName", &customer.family_name, 100),
-        ("CompanyName", &customer.company, 100),
-        ("Notes", &customer.notes, 2000),
-    ];
-    for (key, value, max) in texts {
-        let value = value.as_deref().map(|v| text::name(v, max)).unwrap_or_default();
-        if !value.is_empty() {
-            body.insert(key.into(), json!(value));
-        }
-    }
-    if let Some(email) = text::email(customer.email.as_deref()) {
-        body.insert("PrimaryEmailAddr".into(), json!({"Address": email}));
-    }
-    let phone = customer.phone.as_deref().map(|p| text::line(p, 30)).unwrap_or_default();
-    if !phone.is_empty() {
-        body.insert("PrimaryPhone".into(), json!({"FreeFormNumber": phone}));
-    }
-    let addresses =
-        [("BillAddr", &customer.billing_address), ("ShipAddr", &customer.shipping_address)];
-    for (key, address) in addresses {
-        if let Some(address) = address.as_ref().and_then(render::address) {
-            body.insert(key.into(), address);
-        }
-    }
+    body.extend(contact(
+        &[
+            ("GivenName", &customer.given_name, 100),
+            ("FamilyName", &customer.family_name, 100),
+            ("CompanyName", &customer.company, 100),
+            ("Notes", &customer.notes, 2000),
+        ],
+        customer.email.as_deref(),
+        customer.phone.as_deref(),
+        &[("BillAddr", &customer.billing_address), ("ShipAddr", &customer.shipping_address)],
+    ));
     if company.multicurrency {
         body.insert("CurrencyRef".into(), json!({"value": currency}));
     }

@@ -72,9 +72,9 @@ pub struct Bundle {
     pub record: Option<String>,
     /// An order's refunds.
     pub refunds: Vec<String>,
-    /// An order's customer.
+    /// An order's customer; a bill's vendor.
     pub customer: Option<String>,
-    /// The products of an order's lines; the parent of a variation.
+    /// The products of an order's or a bill's lines; the parent of a variation.
     pub products: Vec<String>,
     /// Links of all of these on the account.
     pub links: Vec<Link>,

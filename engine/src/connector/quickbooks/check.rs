@@ -112,14 +112,7 @@ impl QuickBooks {
 fn told(finding: Finding) -> Check {
     let problem = finding.problem;
     let word = if finding.is_warning { "warning" } else { "to do before posting" };
-    Check {
-        name: "posting",
-        ok: true,
-        message: format!("{word}: {problem}"),
-        hint: Some(problem.hint.clone()),
-        duration_ms: 0,
-        error: None,
-    }
+    note(format!("{word}: {problem}"), &problem.hint)
 }
 
 fn note(message: String, hint: &str) -> Check {

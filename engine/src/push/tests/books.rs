@@ -116,15 +116,12 @@ impl Books {
             fields,
             needs,
             payload: Some(Payload {
-                key,
-                body,
                 remote_id: link.map(|l| l.remote_id.clone()),
                 version: link.and_then(|l| l.version.clone()),
                 revision: link.map_or(0, |l| l.revision),
                 number: Some(number),
                 total,
-                refs: BTreeMap::new(),
-                memo: Value::Null,
+                ..Payload::new(key, body, Value::Null)
             }),
             error: None,
         })

@@ -300,16 +300,11 @@ impl Labels<'_> {
     }
 
     fn payload(&self, document: &Document, body: Value) -> Payload {
+        let memo = json!({"role": role(document.subject), "wanted": compare::wanted(document)});
         Payload {
-            key: self.key(document.subject),
-            body,
-            remote_id: None,
-            version: None,
-            revision: 0,
             number: document.number.clone(),
             total: (document.kind != DocumentKind::Payment).then_some(document.total),
-            refs: Default::default(),
-            memo: json!({"role": role(document.subject), "wanted": compare::wanted(document)}),
+            ..Payload::new(self.key(document.subject), body, memo)
         }
     }
 
@@ -360,17 +355,11 @@ impl Labels<'_> {
     }
 
     fn void(&self, subject: Subject, remote: &PostedDocument, bundle: &Bundle) -> Draft {
-        let mut payload = Payload {
-            key: self.key(subject),
-            body: json!({}),
-            remote_id: None,
-            version: None,
-            revision: 0,
-            number: None,
-            total: None,
-            refs: Default::default(),
-            memo: json!({"role": role(subject), "wanted": remote.agreed.sent}),
-        };
+        let mut payload = Payload::new(
+            self.key(subject),
+            json!({}),
+            json!({"role": role(subject), "wanted": remote.agreed.sent}),
+        );
         at(&mut payload, remote, bundle);
         let change = json!({"old": fields::amount(remote.total), "new": "0.00"});
         let mut changes = Map::new();

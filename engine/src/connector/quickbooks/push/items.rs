@@ -2,7 +2,7 @@
 
 use super::documents::{Sale, read};
 use super::people::Resolved;
-use super::{Books, Ground, fields};
+use super::{Books, Ground, fields, link_of};
 use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
@@ -24,7 +24,7 @@ impl Books {
         bundle: &Bundle,
         ground: &Ground,
     ) -> Result<Resolved> {
-        if let Some(link) = link_of(id, &bundle.links) {
+        if let Some(link) = link_of(Entity::Products, id, &bundle.links) {
             return Ok((link.remote_id.clone(), None));
         }
         let found = sale.products.iter().find(|(product, _)| product.id == id);
@@ -38,7 +38,7 @@ impl Books {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
         let ground = &*self.ground()?;
         let product: Product = read(record, "products")?;
-        if let Some(link) = link_of(product.id, &bundle.links) {
+        if let Some(link) = link_of(Entity::Products, product.id, &bundle.links) {
             return Ok(update(&product, link, ground).into_iter().collect());
         }
         if !items::is_item(&product, false) {
@@ -56,10 +56,6 @@ impl Books {
             }
         })
     }
-}
-
-fn link_of(id: i64, links: &[Link]) -> Option<&Link> {
-    links.iter().find(|l| l.entity == Entity::Products && l.hub_id == id && !l.deleted)
 }
 
 pub(super) fn resolve(product: &Product, same_sku: usize, ground: &Ground) -> Result<Resolved> {
@@ -94,17 +90,7 @@ fn followed(body: &Value) -> Value {
 
 fn payload(key: &Key, body: Value) -> Payload {
     let memo = json!({"wanted": followed(&body)});
-    Payload {
-        key: key.clone(),
-        body,
-        remote_id: None,
-        version: None,
-        revision: 0,
-        number: None,
-        total: None,
-        refs: Default::default(),
-        memo,
-    }
+    Payload::new(key.clone(), body, memo)
 }
 
 fn update(product: &Product, link: &Link, ground: &Ground) -> Option<Draft> {

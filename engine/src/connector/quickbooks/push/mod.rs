@@ -155,6 +155,11 @@ impl Books {
     }
 }
 
+/// What is known of a hub record in the books, while it is there.
+fn link_of(entity: Entity, hub_id: i64, links: &[Link]) -> Option<&Link> {
+    links.iter().find(|link| link.entity == entity && link.hub_id == hub_id && !link.deleted)
+}
+
 /// The kind of that name.
 fn kind(name: &str) -> Result<Kind> {
     Kind::parse(name).ok_or_else(|| Error::internal(format!("QuickBooks has no {name}")))
@@ -252,7 +257,7 @@ impl Target for Books {
         // Lists have unique names, and documents numbers where the company keeps ours.
         let keeps = self.ground().map_or(true, |ground| ground.company.custom_numbers);
         let numbered = item.number.is_some() && (keeps || item.target == "Bill");
-        let is_list = matches!(item.target.as_str(), "Customer" | "Item" | "Vendor");
+        let is_list = Kind::parse(&item.target).is_some_and(Kind::is_list);
         item.action == Action::Create && !numbered && !is_list
     }
 

@@ -121,17 +121,7 @@ fn payload(key: &Key, body: Value, currency: &str) -> Payload {
     if let Some(members) = wanted.as_object_mut() {
         FOR_LIFE.iter().for_each(|name| drop(members.remove(*name)));
     }
-    Payload {
-        key: key.clone(),
-        body,
-        remote_id: None,
-        version: None,
-        revision: 0,
-        number: None,
-        total: None,
-        refs: Default::default(),
-        memo: json!({"currency": currency, "wanted": wanted}),
-    }
+    Payload::new(key.clone(), body, json!({"currency": currency, "wanted": wanted}))
 }
 
 /// What the hub knows better, since it was last sent.

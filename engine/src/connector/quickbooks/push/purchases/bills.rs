@@ -1,87 +1,21 @@
-//! Vendors and their bills: what an application enters in the hub reaches the books.
-//!
-//! A vendor is found by its link, then by our account number with it, never by name. A bill's lines
-//! name an account, or a product whose item is purchased. The tax of a purchase is none of the
-//! shop's: a bill that bears some is left to a person.
+//! Bills: their lines name an account, or a product whose item is purchased. The tax of a purchase
+//! is none of the shop's: a bill that bears some is left to a person.
 
-use super::documents::read;
-use super::people::Resolved;
-use super::{Books, Ground, fields, items};
-use crate::error::{Category, Error, Result};
+use super::super::documents::read;
+use super::super::{Books, Ground, fields, items};
+use super::{attention, failed, link_of, on, payload, sent};
+use crate::error::{Error, Result};
 use crate::model::Entity;
-use crate::plan::{Action, Draft, Key, Payload};
-use crate::posting::input::{Address, Product};
-use crate::posting::{compare, money, render, text};
+use crate::plan::{Action, Draft, Key};
+use crate::posting::input::Product;
+use crate::posting::numbers::MAX_NUMBER;
+use crate::posting::{compare, money, text};
 use crate::push::store::{Bundle, Link};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-/// `DisplayName` holds no more.
-const MAX_NAME: usize = 500;
-/// Nor does `DocNumber`.
-const MAX_NUMBER: usize = 21;
-
-#[derive(Deserialize)]
-pub(super) struct Vendor {
-    id: i64,
-    source_id: Option<String>,
-    display_name: String,
-    email: Option<String>,
-    company: Option<String>,
-    phone: Option<String>,
-    address: Option<Address>,
-    account_number: Option<String>,
-    currency: Option<String>,
-    active: bool,
-    deleted_at: Option<Timestamp>,
-}
-
-impl Vendor {
-    fn is_used(&self) -> bool {
-        self.active && self.deleted_at.is_none()
-    }
-
-    fn currency<'a>(&'a self, ground: &'a Ground) -> &'a str {
-        self.currency.as_deref().unwrap_or(&ground.company.home_currency)
-    }
-
-    fn key(&self) -> Key {
-        Key::new(Entity::Vendors, self.id, "")
-    }
-
-    fn draft(&self) -> Draft {
-        let draft = Draft::skip(self.key(), Entity::Vendors, self.id, "Vendor", String::new());
-        let record_id = self.source_id.clone().unwrap_or_else(|| self.id.to_string());
-        Draft { record_id, label: self.display_name.clone(), reason: None, ..draft }
-    }
-
-    /// What follows the hub; the name and the currency stay as they were made.
-    fn wanted(&self) -> Map<String, Value> {
-        let mut body = Map::new();
-        let texts = [("CompanyName", &self.company, 100), ("AcctNum", &self.account_number, 100)];
-        for (key, value, max) in texts {
-            let value = value.as_deref().map(|v| text::name(v, max)).unwrap_or_default();
-            if !value.is_empty() {
-                body.insert(key.into(), json!(value));
-            }
-        }
-        if let Some(email) = text::email(self.email.as_deref()) {
-            body.insert("PrimaryEmailAddr".into(), json!({"Address": email}));
-        }
-        let phone = self.phone.as_deref().map(|p| text::line(p, 30)).unwrap_or_default();
-        if !phone.is_empty() {
-            body.insert("PrimaryPhone".into(), json!({"FreeFormNumber": phone}));
-        }
-        if let Some(address) = self.address.as_ref().and_then(render::address) {
-            body.insert("BillAddr".into(), address);
-        }
-        body.insert("Active".into(), json!(true));
-        body
-    }
-}
 
 #[derive(Deserialize)]
 struct Bill {
@@ -135,142 +69,9 @@ impl Bill {
     }
 }
 
-fn attention(code: &str, message: String, hint: &str) -> Error {
-    Error::new(Category::NeedsAttention, code, message).hint(hint)
-}
-
-fn failed(draft: Draft, error: Error) -> Vec<Draft> {
-    vec![Draft { reason: Some(error.message.clone()), error: Some(error), ..draft }]
-}
-
-fn payload(key: &Key, body: Value, wanted: Value) -> Payload {
-    Payload {
-        key: key.clone(),
-        body,
-        remote_id: None,
-        version: None,
-        revision: 0,
-        number: None,
-        total: None,
-        refs: Default::default(),
-        memo: json!({"wanted": wanted}),
-    }
-}
-
-/// A write to the record of a link. A link that came by a pull knows no version: the first one is
-/// stale then, and the record is looked at before anything is written over it.
-fn on(link: &Link, payload: Payload) -> Payload {
-    Payload {
-        remote_id: Some(link.remote_id.clone()),
-        version: Some(link.version.clone().unwrap_or_else(|| "0".into())),
-        revision: link.revision,
-        ..payload
-    }
-}
-
-fn link_of(entity: Entity, hub_id: i64, links: &[Link]) -> Option<&Link> {
-    links.iter().find(|link| link.entity == entity && link.hub_id == hub_id && !link.deleted)
-}
-
-fn sent(link: &Link) -> Value {
-    let agreed = link.agreed.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    agreed.map(|agreed| agreed["sent"].clone()).unwrap_or_default()
-}
-
 impl Books {
-    /// A vendor, made, kept in step, or made inactive where it isn't used here any more.
-    pub(super) async fn draft_vendor(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
-        let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let vendor: Vendor = read(record, "vendors")?;
-        let ground = &*self.ground()?;
-        let Some(link) = link_of(Entity::Vendors, vendor.id, &bundle.links) else {
-            if !vendor.is_used() {
-                return Ok(vec![]);
-            }
-            return Ok(match self.make_vendor(&vendor, ground).await? {
-                Ok((_, draft)) => draft.into_iter().collect(),
-                Err(error) => failed(vendor.draft(), error),
-            });
-        };
-        Ok(vendor_change(&vendor, link).into_iter().collect())
-    }
-
-    /// The vendor of a bill. The inner error is the vendor's, the outer one the plan's.
-    async fn vendor_for(
-        &self,
-        bill: &Bill,
-        bundle: &Bundle,
-        ground: &Ground,
-    ) -> Result<Result<Resolved, Error>> {
-        if let Some(link) = link_of(Entity::Vendors, bill.vendor_id, &bundle.links) {
-            return Ok(Ok((link.remote_id.clone(), None)));
-        }
-        let Some(row) = bundle.customer.as_deref() else {
-            return Err(Error::internal("the vendor of a bill was not loaded"));
-        };
-        self.make_vendor(&read(row, "vendors")?, ground).await
-    }
-
-    async fn make_vendor(
-        &self,
-        vendor: &Vendor,
-        ground: &Ground,
-    ) -> Result<Result<Resolved, Error>> {
-        let currency = vendor.currency(ground);
-        if !ground.company.takes(currency) {
-            let message =
-                format!("vendor {}: the company keeps no books in {currency}", vendor.display_name);
-            let hint = "Switch multicurrency on in QuickBooks, or correct the vendor's currency.";
-            return Ok(Err(attention("currency_off", message, hint)));
-        }
-        let mut directory = self.directory().await?;
-        let key = vendor.key();
-        if directory.is_planned(&key) {
-            return Ok(Ok((key.placeholder(), None)));
-        }
-        if let Some(number) = vendor.account_number.as_deref().filter(|n| !n.trim().is_empty()) {
-            match directory.vendors_numbered(number) {
-                [] => {}
-                [(id, version)] => {
-                    let (id, version) = (id.clone(), version.clone());
-                    directory.plan_named(&vendor.display_name, &key);
-                    return Ok(Ok((id.clone(), Some(adoption(vendor, &id, &version)))));
-                }
-                several => {
-                    let message = format!(
-                        "vendor {}: {} active vendors in QuickBooks have the account number {number}",
-                        vendor.display_name,
-                        several.len()
-                    );
-                    let hint = "Merge them in QuickBooks, or make all but one inactive.";
-                    return Ok(Err(attention("several_vendors", message, hint)));
-                }
-            }
-        }
-        let mut name = text::name(&vendor.display_name, MAX_NAME);
-        if directory.is_taken(&name) {
-            name = text::name_with(&name, &format!(" (vendor {})", vendor.id), MAX_NAME);
-        }
-        directory.plan_named(&name, &key);
-        let wanted = vendor.wanted();
-        let mut body = wanted.clone();
-        body.remove("Active");
-        body.insert("DisplayName".into(), json!(name));
-        if ground.company.multicurrency {
-            body.insert("CurrencyRef".into(), json!({"value": currency}));
-        }
-        let body = Value::Object(body);
-        let draft = Draft {
-            action: Action::Create,
-            fields: fields::of_new(&body),
-            payload: Some(payload(&key, body, Value::Object(wanted))),
-            ..vendor.draft()
-        };
-        Ok(Ok((key.placeholder(), Some(draft))))
-    }
-
     /// A bill, with its vendor and the items of its lines where they aren't there yet.
-    pub(super) async fn draft_bill(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
+    pub(in super::super) async fn draft_bill(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
         let bill: Bill = match serde_json::from_str(record) {
             Ok(bill) => bill,
@@ -282,7 +83,7 @@ impl Books {
             return Ok(link.map(|link| deletion(&bill, link)).into_iter().collect());
         }
         let mut drafts = vec![];
-        let (vendor, made) = match self.vendor_for(&bill, bundle, ground).await? {
+        let (vendor, made) = match self.vendor_for(bill.vendor_id, bundle, ground).await? {
             Ok(vendor) => vendor,
             Err(error) => return Ok(failed(bill.draft(), error)),
         };
@@ -294,49 +95,6 @@ impl Books {
         drafts.extend(bill_change(&bill, link, rendered));
         Ok(drafts)
     }
-}
-
-/// Found by its account number: it is tied to the hub's by the first write to it.
-fn adoption(vendor: &Vendor, id: &str, version: &str) -> Draft {
-    let wanted = Value::Object(vendor.wanted());
-    let mut payload = payload(&vendor.key(), wanted.clone(), wanted.clone());
-    payload.remote_id = Some(id.to_owned());
-    payload.version = Some(version.to_owned());
-    Draft {
-        action: Action::Update,
-        fields: fields::of_new(&wanted),
-        payload: Some(payload),
-        reason: Some("found by its account number".into()),
-        ..vendor.draft()
-    }
-}
-
-fn vendor_change(vendor: &Vendor, link: &Link) -> Option<Draft> {
-    let before = sent(link);
-    if !vendor.is_used() {
-        if before["Active"] == json!(false) {
-            return None;
-        }
-        let off = json!({"Active": false});
-        let fields = json!({"Active": {"old": true, "new": false}});
-        return Some(Draft {
-            action: Action::Inactivate,
-            fields: fields.as_object().cloned().unwrap_or_default(),
-            payload: Some(on(link, payload(&vendor.key(), json!({}), off))),
-            ..vendor.draft()
-        });
-    }
-    let wanted = Value::Object(vendor.wanted());
-    let changes = compare::diff(&before, &wanted);
-    if changes.is_empty() {
-        return None;
-    }
-    Some(Draft {
-        action: Action::Update,
-        fields: fields::of(changes),
-        payload: Some(on(link, payload(&vendor.key(), wanted.clone(), wanted))),
-        ..vendor.draft()
-    })
 }
 
 fn deletion(bill: &Bill, link: &Link) -> Draft {
@@ -501,7 +259,7 @@ fn item_for(
 }
 
 /// What is ours of a bill as QuickBooks gives it, in the form in which it is sent.
-pub(super) fn owned(record: &Value) -> Value {
+pub(in super::super) fn owned(record: &Value) -> Value {
     let mut state = Map::new();
     for key in ["DocNumber", "TxnDate", "DueDate", "PrivateNote"] {
         if let Some(text) = record[key].as_str() {
