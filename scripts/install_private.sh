@@ -15,4 +15,5 @@ if ! cargo pgrx install --pg-config "$bin/pg_config" "$@" --no-default-features 
     cat "$log" >&2
     die "the extension was not built"
 fi
-chmod -R a+rX "$PG_PREFIX" "$PG_PREFIX_RELEASE"
+# Of this copy only: the other one may not be there.
+chmod -R a+rX "${bin%/lib/postgresql/*}"
