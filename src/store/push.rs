@@ -81,14 +81,19 @@ impl PushStore for PgStore {
         Ok(GateSettings { threshold, wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)) })
     }
 
-    async fn verify_mode(&self, _stream: &Stream) -> Result<bool> {
-        let state = self.job(|| {
-            spi::one::<bool>(
-                "select f.state = 'verify' from easysync_internal.fence_state() as f",
+    async fn verify_since(&self, _stream: &Stream) -> Result<Option<Timestamp>> {
+        let since = self.job(|| {
+            spi::rows(
+                "select extract(epoch from coalesce(i.verify_since, pg_catalog.clock_timestamp()))::bigint
+                   from easysync_internal.fence_state() as f
+                   left join easysync_internal.identity as i on true
+                  where f.state = 'verify'",
                 &[],
+                |row| required::<i64>(row, 1),
             )
         });
-        Ok(state.await?.unwrap_or(true))
+        let since = since.await?.into_iter().next();
+        Ok(since.map(|seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)))
     }
 
     async fn reads_used(&self, stream: &Stream) -> Result<u64> {

@@ -17,7 +17,8 @@ pub enum Action {
     Void,
     Inactivate,
     Delete,
-    /// Nothing is written; the change's reason says why.
+    /// Nothing is written; the change's reason says why. With a payload the record is there already
+    /// and gets a link.
     Skip,
 }
 
@@ -191,7 +192,12 @@ impl Draft {
 
     /// Is anything sent?
     pub fn is_write(&self) -> bool {
-        self.payload.is_some() && self.error.is_none() && self.action != Action::Skip
+        self.is_work() && self.action != Action::Skip
+    }
+
+    /// Is anything to be done: a write, or a link to what is there already?
+    pub fn is_work(&self) -> bool {
+        self.payload.is_some() && self.error.is_none()
     }
 }
 

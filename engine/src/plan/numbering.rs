@@ -44,7 +44,7 @@ impl Numbering {
         }
         self.last += 1;
         self.places.insert(draft.key.clone(), (self.last, wave));
-        let status = match (&draft.error, draft.is_write()) {
+        let status = match (&draft.error, draft.is_work()) {
             (Some(_), _) => Status::Failed,
             (None, true) => Status::Planned,
             (None, false) => Status::Skipped,

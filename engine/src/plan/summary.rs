@@ -29,6 +29,7 @@ impl PlanSummary {
         match change.status {
             Status::Failed => self.failed += 1,
             Status::Skipped => self.skipped += 1,
+            _ if !change.draft.is_write() => self.skipped += 1,
             _ => {
                 let action = change.draft.action;
                 *self.by_action.entry(action).or_default() += 1;

@@ -39,6 +39,22 @@ pub enum Subject {
     CancellationApplied,
 }
 
+/// The mark of ownership that the document of a subject bears: the first line of its `PrivateNote`.
+/// None: the refund isn't among these.
+pub fn mark(subject: Subject, order: &Order, refunds: &[Refund], shop: &str) -> Option<String> {
+    let of_order = |part: &str| format!("{}{part}", numbers::order_mark(shop, order));
+    Some(match subject {
+        Subject::Sale => of_order(""),
+        Subject::Payment => of_order(":payment"),
+        Subject::Cancellation => of_order(":cancelled"),
+        Subject::CancellationApplied => of_order(":credit-cancelled"),
+        Subject::CreditApplied(id) => of_order(&format!(":credit-{id}")),
+        Subject::Refund(id) => {
+            numbers::refund_mark(shop, refunds.iter().find(|refund| refund.id == id)?)
+        }
+    })
+}
+
 /// Whose document it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CustomerKey {
@@ -207,8 +223,7 @@ pub fn sale(
     } else {
         document.terms.clone_from(&settings.terms);
     }
-    document.private_note =
-        numbers::note(&numbers::order_mark(ground.shop, order), &[transaction(order)]);
+    document.private_note = note(Subject::Sale, order, ground, &[transaction(order)]);
     document.memo = order
         .customer_note
         .as_deref()
@@ -270,8 +285,7 @@ pub fn cancellation(
     document.exchange_rate = exchange_rate(order, ground)?;
     document.total = amounts.total;
     document.amounts = Some(amounts);
-    let mark = format!("{}:cancelled", numbers::order_mark(ground.shop, order));
-    document.private_note = numbers::note(&mark, &[]);
+    document.private_note = note(Subject::Cancellation, order, ground, &[]);
     document.bill_to.clone_from(&order.billing_address);
     Ok(document)
 }
@@ -292,8 +306,7 @@ pub fn payment(
         vec![Settles { kind: DocumentKind::Invoice, subject: Subject::Sale, amount }];
     money_side(&mut document, order, ground.settings);
     document.payment_ref = numbers::payment_reference(order.transaction_id.as_deref());
-    let mark = format!("{}:payment", numbers::order_mark(ground.shop, order));
-    document.private_note = numbers::note(&mark, &[transaction(order)]);
+    document.private_note = note(Subject::Payment, order, ground, &[transaction(order)]);
     Ok(document)
 }
 
@@ -317,13 +330,14 @@ pub fn apply_credit(
         Settles { kind: DocumentKind::Invoice, subject: Subject::Sale, amount },
         Settles { kind: DocumentKind::CreditMemo, subject: credit, amount },
     ];
-    let of = match credit {
-        Subject::Refund(id) => format!("credit-{id}"),
-        _ => "credit-cancelled".to_owned(),
-    };
-    let mark = format!("{}:{of}", numbers::order_mark(ground.shop, order));
-    document.private_note = numbers::note(&mark, &[]);
+    document.private_note = note(subject, order, ground, &[]);
     Ok(document)
+}
+
+/// `PrivateNote` of an order's document.
+fn note(subject: Subject, order: &Order, ground: &Ground<'_>, more: &[String]) -> String {
+    let mark = mark(subject, order, &[], ground.shop).unwrap_or_default();
+    numbers::note(&mark, more)
 }
 
 /// `StringValue` of a custom field holds 31 characters.

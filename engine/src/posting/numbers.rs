@@ -94,6 +94,12 @@ pub fn refund_mark(shop: &str, refund: &Refund) -> String {
     format!("easysync:{shop}:refund:{}", refund.key())
 }
 
+/// Our mark in a note, whichever it is, and wherever a person or a void has left it.
+pub fn mark_in(note: &str) -> Option<&str> {
+    let words = note.lines().filter_map(|line| line.split_whitespace().next_back());
+    words.into_iter().find(|word| word.starts_with("easysync:"))
+}
+
 /// `PrivateNote`: the mark, and what has no field of its own.
 pub fn note(mark: &str, more: &[String]) -> String {
     let mut note = mark.to_owned();

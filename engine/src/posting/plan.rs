@@ -29,6 +29,8 @@ pub enum Operation {
     /// The balance has to be read, then the order planned again: somebody may have paid it in
     /// QuickBooks, and a payment made there is adopted, not repeated.
     ReadBalance { remote: Box<PostedDocument> },
+    /// It is there already, by whomever: it is known from now on.
+    Adopt { kind: DocumentKind, remote_id: String },
 }
 
 /// One step; steps come in an order in which they can be done.
@@ -316,7 +318,7 @@ impl Planner<'_> {
             },
         };
         if open <= Decimal::ZERO {
-            return;
+            return self.paid_there();
         }
         let document = self
             .open(dates::day(paid, ground.zone), "the payment")
@@ -331,6 +333,20 @@ impl Planner<'_> {
                 self.create(document, after);
             }
             Err(reason) => self.fail(Subject::Payment, reason.blocked()),
+        }
+    }
+
+    /// The Invoice is settled. Its Payment is taken for the order's, or each plan would ask again.
+    fn paid_there(&mut self) {
+        let posted = self.of.posted;
+        let applies_a_credit = |id: &String| {
+            let applied = posted.credits_applied.values().chain(&posted.cancellation_applied);
+            applied.into_iter().any(|document| document.remote_id == *id)
+        };
+        let payments = posted.sale.iter().flat_map(|sale| &sale.payments);
+        if let Some(id) = payments.into_iter().find(|id| !applies_a_credit(id)) {
+            let operation = Operation::Adopt { kind: DocumentKind::Payment, remote_id: id.clone() };
+            self.plan.steps.push(Step { subject: Subject::Payment, operation, after: vec![] });
         }
     }
 

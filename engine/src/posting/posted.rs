@@ -1,6 +1,7 @@
 //! What is known, from links and earlier answers, of the documents that an order already has in
 //! the books.
 
+use super::documents::Subject;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub struct PostedDocument {
     pub balance: Option<Decimal>,
     /// Payments, credits or deposits hang on it.
     pub linked: bool,
+    /// Ids of the Payments among these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<String>,
     /// In a bank deposit, or reconciled.
     pub locked: bool,
     /// A person has changed it there since, as far as is known.
@@ -84,4 +88,18 @@ pub struct Posted {
     pub cancellation: Option<PostedDocument>,
     /// The zero Payment that applied it.
     pub cancellation_applied: Option<PostedDocument>,
+}
+
+impl Posted {
+    /// Takes a document in.
+    pub fn put(&mut self, subject: Subject, document: PostedDocument) {
+        match subject {
+            Subject::Sale => self.sale = Some(document),
+            Subject::Payment => self.payment = Some(document),
+            Subject::Cancellation => self.cancellation = Some(document),
+            Subject::CancellationApplied => self.cancellation_applied = Some(document),
+            Subject::Refund(id) => drop(self.refunds.insert(id, document)),
+            Subject::CreditApplied(id) => drop(self.credits_applied.insert(id, document)),
+        }
+    }
 }

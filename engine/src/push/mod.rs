@@ -71,7 +71,7 @@ impl Push {
     }
 
     async fn steps(&self) -> Result<End> {
-        self.target.prepare().await?;
+        self.prepare().await?;
         let kept = self.store.kept_plan(&self.run, &self.step).await?;
         if !self.run.dry_run {
             // What was sent before and never answered comes first: nothing may be planned on top
@@ -95,6 +95,11 @@ impl Push {
         }
         self.report_spent().await?;
         Ok(End::Done(self.store.finish(&self.run, &self.step).await?))
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        let lost_since = self.store.verify_since(self.stream()).await?;
+        self.target.prepare(lost_since).await
     }
 
     fn stream(&self) -> &Stream {

@@ -24,7 +24,7 @@ impl Push {
     pub async fn preview(&self, records: u64, time: SignedDuration) -> Result<Preview> {
         let began = self.clock.now();
         let settings = self.store.gate(&self.run.tenant).await?;
-        self.target.prepare().await?;
+        self.prepare().await?;
         let (scope, _) = self.scope().await?;
         let mut numbering = Numbering::default();
         let mut hash = PlanHash::new(&self.stream().connection);

@@ -3,7 +3,7 @@
 
 use super::Push;
 use super::store::{ItemOutcome, OpenCall, Settled};
-use super::target::Found;
+use super::target::{Found, Item};
 use crate::error::Result;
 use crate::plan::Action;
 use jiff::SignedDuration;
@@ -19,7 +19,9 @@ impl Push {
         for open in self.store.open_calls(self.stream()).await? {
             self.check_cancel()?;
             let age = self.clock.now().duration_since(open.at);
-            let asks = open.call.items.iter().any(|item| self.target.asks_before_resend(item));
+            let asks =
+                |item: &Item| item.action == Action::Skip || self.target.asks_before_resend(item);
+            let asks = open.call.items.iter().any(asks);
             match age < FRESH && !asks {
                 true => self.send_call(open.call).await?,
                 false => self.ask(open).await?,
@@ -35,7 +37,7 @@ impl Push {
             // A change of a record goes out again: if it was done, its version is stale, and the
             // refetch shows that the record is as it should be.
             let outcome = match item.action {
-                Action::Create => match self.target.find(&item).await? {
+                Action::Create | Action::Skip => match self.target.find(&item).await? {
                     Found::Ours(ack) => self.adopted(&item, ack),
                     Found::Other(error) => ItemOutcome::Failed { error, conflict: None },
                     Found::Nothing => ItemOutcome::Planned,

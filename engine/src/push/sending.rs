@@ -26,7 +26,7 @@ impl Push {
     /// Sends everything that is planned. Errors: access, limits, network, cancelled. What has been
     /// sent is settled then, what hasn't stays planned.
     pub(super) async fn send_all(&self) -> Result<()> {
-        let verify = self.store.verify_mode(self.stream()).await?;
+        let verify = self.store.verify_since(self.stream()).await?.is_some();
         let most = self.target.batch_size() * self.target.concurrency().max(1);
         loop {
             self.check_cancel()?;
@@ -109,17 +109,23 @@ impl Push {
     }
 
     /// What is to be created may be there already: by hand, or (`verify`) since intents may have
-    /// been lost.
+    /// been lost. What is there already gets its link.
     async fn ask_first(&self, items: Vec<Item>, verify: bool) -> Result<Vec<Item>> {
         let mut left = vec![];
         for item in items {
             self.check_cancel()?;
-            let asks = verify || self.target.asks_before_create(&item);
-            if item.action != Action::Create || !asks {
+            let asks = match item.action {
+                Action::Create => verify || self.target.asks_before_create(&item),
+                action => action == Action::Skip,
+            };
+            if !asks {
                 left.push(item);
                 continue;
             }
             match self.target.find(&item).await? {
+                Found::Nothing if item.action == Action::Skip => {
+                    self.settle_found(item, Found::Other(gone())).await?;
+                }
                 Found::Nothing => left.push(item),
                 found => self.settle_found(item, found).await?,
             }
@@ -240,6 +246,13 @@ pub(super) fn done(item: &Item, ack: Ack) -> ItemOutcome {
         _ => None,
     };
     ItemOutcome::Done { ack, problem }
+}
+
+/// What the plan took to be there.
+fn gone() -> Error {
+    Error::new(Category::NotFound, "gone_there", "it was there when the plan was made, and is gone")
+        .hint("Run the sync again.")
+        .retryable(true)
 }
 
 /// Answers of a repetition take the place of those that were unknown.

@@ -153,8 +153,9 @@ pub trait PushStore: Send + Sync + 'static {
 
     async fn gate(&self, tenant: &TenantId) -> Result<GateSettings>;
 
-    /// Must every create ask the platform first? (After a failover, until the stream was walked.)
-    async fn verify_mode(&self, stream: &Stream) -> Result<bool>;
+    /// Verify mode: since when intents and links may be lost. Every create asks the platform first
+    /// then. (After a failover, until the stream was walked.)
+    async fn verify_since(&self, stream: &Stream) -> Result<Option<Timestamp>>;
 
     /// Metered reads of the connection this month.
     async fn reads_used(&self, stream: &Stream) -> Result<u64>;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -163,8 +164,9 @@ pub enum Refetched {
 #[async_trait]
 pub trait Target: Send + Sync {
     /// Reads what planning has to know of the account, once before a plan. Error: the account or
-    /// its settings don't allow any push.
-    async fn prepare(&self) -> Result<()>;
+    /// its settings don't allow any push. `lost_since`: intents and links since then may be lost
+    /// ([`super::store::PushStore::verify_since`]), and what was written there since has to be known.
+    async fn prepare(&self, lost_since: Option<Timestamp>) -> Result<()>;
 
     /// The changes that bring one record in step, with those of what it needs before them. Empty:
     /// it is in step. Errors end the plan; what is wrong with the record alone is a draft.
@@ -188,7 +190,8 @@ pub trait Target: Send + Sync {
 
     async fn send(&self, call: &Call) -> Sent;
 
-    /// Looks for the record that an item wrote or would create: by its id, number or natural key.
+    /// Looks for the record that an item wrote, would create, or takes to be there ([`Action::Skip`]):
+    /// by its id, number or natural key.
     async fn find(&self, item: &Item) -> Result<Found>;
 
     /// Reads the record of an item whose version was stale, and compares it with the agreed state.

@@ -153,8 +153,9 @@ impl PushStore for MemHub {
         Ok(GateSettings { threshold: self.threshold, wait: Duration::from_secs(3600) })
     }
 
-    async fn verify_mode(&self, _stream: &Stream) -> Result<bool> {
-        Ok(self.state().verify)
+    async fn verify_since(&self, _stream: &Stream) -> Result<Option<Timestamp>> {
+        let state = self.state();
+        Ok(state.verify.then_some(state.now))
     }
 
     async fn reads_used(&self, _stream: &Stream) -> Result<u64> {

@@ -6,6 +6,7 @@ mod currencies;
 mod desk;
 mod documents;
 mod looks;
+mod lost;
 mod people;
 mod settings;
 mod statuses;
@@ -36,4 +37,9 @@ fn settings_of_amounts_dates_and_fields_do_what_they_say() -> Result<()> {
 #[test]
 fn every_currency_and_country_comes_out_to_the_cent() -> Result<()> {
     hold("policy-currencies", currencies::groups())
+}
+
+#[test]
+fn documents_whose_links_a_failover_lost_are_known_again() -> Result<()> {
+    hold("policy-lost", lost::groups())
 }

@@ -122,7 +122,8 @@ impl Api {
         Ok(found)
     }
 
-    async fn found(&self, select: &Select) -> Result<Vec<Ack>> {
+    /// Everything that a query finds.
+    pub async fn found(&self, select: &Select) -> Result<Vec<Ack>> {
         let listed = self.all(select).await?;
         Ok(listed.rows.iter().filter_map(|raw| ack(select.kind(), raw)).collect())
     }

@@ -133,6 +133,7 @@ impl<'a> Books<'a> {
                 let sale = self.posted.get_mut(&order).unwrap().sale.as_mut().unwrap();
                 sale.balance = Some(balance);
             }
+            Operation::Adopt { .. } => unreachable!("nobody else writes into these books"),
         }
     }
 
@@ -271,6 +272,7 @@ impl<'a> Books<'a> {
             total: number(&answer["TotalAmt"]),
             balance: Some(number(&answer["Balance"])),
             linked: false,
+            payments: vec![],
             locked: false,
             edited: false,
             voided: false,

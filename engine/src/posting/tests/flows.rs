@@ -49,6 +49,7 @@ fn steps(plan: &OrderPlan) -> Vec<String> {
         }
         Operation::Void { remote } => format!("void {}", remote.kind),
         Operation::ReadBalance { remote } => format!("read {}", remote.kind),
+        Operation::Adopt { kind, remote_id } => format!("adopt {kind} {remote_id}"),
     };
     plan.steps.iter().map(one).collect()
 }

@@ -226,6 +226,7 @@ impl Run {
             total: amount(&answer["TotalAmt"]),
             balance: Some(amount(&answer["Balance"])),
             linked: false,
+            payments: vec![],
             locked: false,
             edited: false,
             voided: false,

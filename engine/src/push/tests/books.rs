@@ -181,7 +181,7 @@ impl State {
 
 #[async_trait]
 impl Target for Books {
-    async fn prepare(&self) -> Result<()> {
+    async fn prepare(&self, _lost_since: Option<jiff::Timestamp>) -> Result<()> {
         Ok(())
     }
 

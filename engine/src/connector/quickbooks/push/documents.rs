@@ -71,8 +71,19 @@ impl Books {
         if asks_for_the_sale(&planned) && self.look_at_sale(&mut sale).await? {
             planned = self.plan_of(&sale, bundle, &ground);
         }
+        let strays = self.strays_of(&sale, bundle, &planned);
+        if !strays.is_empty() {
+            strays.iter().for_each(|(subject, there)| sale.posted.put(*subject, there.clone()));
+            planned = self.plan_of(&sale, bundle, &ground);
+            if asks_for_the_sale(&planned) && self.look_at_sale(&mut sale).await? {
+                planned = self.plan_of(&sale, bundle, &ground);
+            }
+        }
         let labels = Labels { sale: &sale, bundle };
-        let mut drafts = vec![];
+        let tie = |(subject, there): &(_, PostedDocument)| {
+            labels.tie(*subject, there.kind, &there.remote_id)
+        };
+        let mut drafts: Vec<Draft> = strays.iter().map(tie).collect();
         match &planned.decision {
             Decision::Skip(reason) => drafts.push(labels.skip(reason.to_string())),
             Decision::Blocked(reason) => {
@@ -106,6 +117,16 @@ impl Books {
         plan::order(&subjects, &posting_ground(ground, bundle))
     }
 
+    fn strays_of(
+        &self,
+        sale: &Sale,
+        bundle: &Bundle,
+        planned: &OrderPlan,
+    ) -> Vec<(Subject, PostedDocument)> {
+        let strays = self.strays.get();
+        strays.map(|all| all.of(sale, &bundle.source_account, planned)).unwrap_or_default()
+    }
+
     /// Reads the sale before money is tied to it or it is taken back: its balance may have moved,
     /// and a person may have changed it.
     async fn look_at_sale(&self, sale: &mut Sale) -> Result<bool> {
@@ -130,6 +151,9 @@ impl Books {
     ) -> Result<()> {
         match &step.operation {
             Operation::ReadBalance { .. } => {}
+            Operation::Adopt { kind, remote_id } => {
+                drafts.push(labels.tie(step.subject, *kind, remote_id));
+            }
             Operation::Void { remote } => drafts.push(labels.void(step.subject, remote, bundle)),
             Operation::Create { document, .. } => {
                 let rendered = self.render(document, labels, bundle, ground, drafts).await?;
@@ -211,7 +235,7 @@ fn asks_for_the_sale(plan: &OrderPlan) -> bool {
     plan.steps.iter().any(|step| match &step.operation {
         Operation::ReadBalance { .. } | Operation::Void { .. } => true,
         Operation::Create { .. } => step.subject == Subject::Cancellation,
-        Operation::Update { .. } => false,
+        Operation::Update { .. } | Operation::Adopt { .. } => false,
     })
 }
 
@@ -352,6 +376,23 @@ impl Labels<'_> {
         payload.memo["was"] = fields::amount(remote.total);
         at(&mut payload, remote, bundle);
         Draft { action: Action::Update, needs, fields: changes, payload: Some(payload), ..empty }
+    }
+
+    /// A document that is there already gets its link.
+    fn tie(&self, subject: Subject, kind: DocumentKind, remote_id: &str) -> Draft {
+        let Key(key) = self.key(subject);
+        let memo = json!({"role": role(subject)});
+        let payload = Payload {
+            remote_id: Some(remote_id.to_owned()),
+            ..Payload::new(Key(format!("{key}:there")), json!({}), memo)
+        };
+        let empty = self.empty(subject, kind.as_str());
+        Draft {
+            key: payload.key.clone(),
+            reason: Some(format!("{kind} {remote_id} is in QuickBooks already")),
+            payload: Some(payload),
+            ..empty
+        }
     }
 
     fn void(&self, subject: Subject, remote: &PostedDocument, bundle: &Bundle) -> Draft {

@@ -7,6 +7,7 @@ use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
+use crate::plan::Action;
 use crate::posting::compare::{self, Drift, FieldChange};
 use crate::posting::numbers;
 use crate::push::store::Link;
@@ -17,12 +18,19 @@ impl Books {
     pub(super) async fn find_record(&self, item: &Item) -> Result<Found> {
         let kind = super::kind(&item.target)?;
         match kind {
+            _ if item.action == Action::Skip => self.find_by_id(item, kind).await,
             Kind::Customer | Kind::Vendor => self.find_named(item, kind).await,
             Kind::Bill => self.find_bill(item).await,
             Kind::Item => self.find_item(item).await,
             Kind::Payment => self.find_payment(item).await,
             _ => self.find_document(item, kind).await,
         }
+    }
+
+    /// A record that the plan has seen there.
+    async fn find_by_id(&self, item: &Item, kind: Kind) -> Result<Found> {
+        let found = self.api.get(kind, item.remote_id.as_deref().unwrap_or_default()).await?;
+        Ok(found.map_or(Found::Nothing, |ack| Found::Ours(acknowledged(item, ack))))
     }
 
     /// A document by its number: ours if it bears our mark, or if total, currency and customer

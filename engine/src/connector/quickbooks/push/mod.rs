@@ -13,6 +13,7 @@ mod items;
 mod people;
 mod purchases;
 mod state;
+mod strays;
 
 pub use account::{Account, Accounts, Vaults, app, of_session, parse};
 
@@ -31,11 +32,13 @@ use crate::push::target::{Answer, Call, Found, Item, Refetched, Sent, Target};
 use account::Age;
 use async_trait::async_trait;
 use directory::Directory;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Mutex;
+use strays::Strays;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Calls in flight at once: a batch of 30 takes seconds there, and 40 a minute are allowed.
 const CONCURRENCY: usize = 4;
@@ -48,6 +51,8 @@ pub struct Books {
     ground: RwLock<Option<Arc<Ground>>>,
     /// Names and addresses of the company, read when the first new customer is planned.
     directory: Mutex<Option<Directory>>,
+    /// In verify mode: documents whose links may be lost.
+    strays: OnceCell<Strays>,
     calls: AtomicU64,
 }
 
@@ -66,6 +71,7 @@ impl Books {
             api,
             ground: RwLock::default(),
             directory: Mutex::default(),
+            strays: OnceCell::new(),
             calls: AtomicU64::new(0),
         }
     }
@@ -167,9 +173,12 @@ fn kind(name: &str) -> Result<Kind> {
 
 #[async_trait]
 impl Target for Books {
-    async fn prepare(&self) -> Result<()> {
+    async fn prepare(&self, lost_since: Option<Timestamp>) -> Result<()> {
         if self.ground().is_err() {
             self.stand_on(self.make_ready().await?);
+        }
+        if let Some(since) = lost_since {
+            self.strays.get_or_try_init(|| Strays::since(&self.api, since)).await?;
         }
         Ok(())
     }

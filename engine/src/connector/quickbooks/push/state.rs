@@ -46,19 +46,21 @@ pub fn posted(links: &[Link]) -> Posted {
     for link in links.iter().filter(|link| !link.deleted) {
         let Some(mut kept) = kept(link) else { continue };
         kept.document.balance = None;
+        kept.document.payments.clear();
         if let Some(version) = &link.version {
             kept.document.sync_token.clone_from(version);
         }
         let document = kept.document;
-        match kept.role.as_str() {
-            "sale" => posted.sale = Some(document),
-            "payment" => posted.payment = Some(document),
-            "refund" => drop(posted.refunds.insert(link.hub_id, document)),
-            "applied" => drop(posted.credits_applied.insert(link.hub_id, document)),
-            "cancellation" => posted.cancellation = Some(document),
-            "cancellation-applied" => posted.cancellation_applied = Some(document),
-            _ => {}
-        }
+        let subject = match kept.role.as_str() {
+            "sale" => Subject::Sale,
+            "payment" => Subject::Payment,
+            "refund" => Subject::Refund(link.hub_id),
+            "applied" => Subject::CreditApplied(link.hub_id),
+            "cancellation" => Subject::Cancellation,
+            "cancellation-applied" => Subject::CancellationApplied,
+            _ => continue,
+        };
+        posted.put(subject, document);
     }
     posted
 }
@@ -87,6 +89,8 @@ pub fn read(kind: DocumentKind, record: &Value, sent: Value) -> Result<PostedDoc
     let date = record["TxnDate"].as_str().and_then(|date| date.parse().ok());
     let linked = record["LinkedTxn"].as_array().cloned().unwrap_or_default();
     let deposited = linked.iter().any(|link| link["TxnType"] == "Deposit");
+    let payments = linked.iter().filter(|link| link["TxnType"] == "Payment");
+    let payments = payments.filter_map(|link| link["TxnId"].as_str());
     let note = record["PrivateNote"].as_str().unwrap_or_default();
     let total = amount(record, "TotalAmt").ok_or_else(|| unreadable("a total"))?;
     Ok(PostedDocument {
@@ -97,6 +101,7 @@ pub fn read(kind: DocumentKind, record: &Value, sent: Value) -> Result<PostedDoc
         total,
         balance: amount(record, "Balance"),
         linked: !linked.is_empty(),
+        payments: payments.map(str::to_owned).collect(),
         locked: deposited,
         edited: false,
         voided: total.is_zero() && note.starts_with("Voided"),
