@@ -27,9 +27,10 @@ begin
             'category: validation, code: foreign_ledger',
             'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
     end if;
-    if to_regclass('easysync_ledger.links_of_row') is not null
+    if to_regclass('easysync_ledger.links_created_by') is not null
        and to_regclass('easysync_ledger.sync_requests') is not null
        and to_regclass('easysync_ledger.hubs') is not null then
+        perform easysync_internal.go_on_counting();
         return;
     end if;
     create schema if not exists easysync_ledger;
@@ -53,9 +54,29 @@ begin
     alter table easysync_ledger.sync_requests owner to easysync_worker;
     alter table easysync_ledger.hubs owner to easysync_worker;
     alter table easysync_ledger.tenants owner to easysync_worker;
+    perform easysync_internal.go_on_counting();
 end
 $function$;
 revoke all on function easysync_internal.create_ledger() from public;
+
+-- A ledger that outlived the extension names syncs of then: no new one may have their numbers.
+create function easysync_internal.go_on_counting() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    last_id bigint;
+begin
+    if exists (select from easysync_internal.sync_runs) then
+        return;
+    end if;
+    execute 'select greatest((select max(created_by) from easysync_ledger.links), (select max(sync_id) from easysync_ledger.sync_requests))'
+        into last_id;
+    if last_id >= (select s.last_value from easysync_internal.sync_runs_sync_id_seq as s) then
+        perform setval('easysync_internal.sync_runs_sync_id_seq', last_id);
+    end if;
+end
+$function$;
+revoke all on function easysync_internal.go_on_counting() from public;
 
 -- The id map: one hub row, one remote record of one account.
 create function easysync_internal.create_links() returns void
@@ -72,6 +93,7 @@ begin
         -- A reference of the record could not be resolved when it was stored (a line's product was
         -- not here yet): it counts as changed until it is.
         refs_pending boolean not null default false,
+        created_by bigint,              -- sync that made the hub's row; null: it was there, or is from before 0.2.0
         tenant_id text collate "C" not null,
         account text collate "C" not null,             -- connections.account
         entity text collate "C" not null,
@@ -84,6 +106,13 @@ begin
         agreed text,                    -- what both sides agreed on at the last write (pushes)
         primary key (tenant_id, account, entity, remote_id)
     );
+    -- What older versions made without.
+    if not exists (select from pg_attribute where attrelid = 'easysync_ledger.links'::regclass and attname = 'created_by') then
+        alter table easysync_ledger.links add column if not exists agreed text, add column created_by bigint;
+    end if;
+    -- What a sync created. Links of one sync lie together: a summary of blocks costs a first load nothing.
+    create index if not exists links_created_by on easysync_ledger.links using brin (created_by)
+        with (autosummarize = on, pages_per_range = 64);
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
     create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
         where deleted_at is null and remote_num is not null;

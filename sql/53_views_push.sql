@@ -1,11 +1,29 @@
--- What pushes planned, sent and met: for operators, since values are personal data.
+-- What syncs planned, changed, sent and met: for operators, since values are personal data.
 
+-- What pulls created is kept on links: the second part, asked of runs that stored something. Fields
+-- are made for rows that are read, not for those that are only counted.
 create view easysync.sync_changes with (security_barrier) as
 select c.sync_id, c.change_id, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive,
-       c.reason, c.fields, c.depends_on, c.status, c.remote_id, c.finished_at, c.error_category, c.error_code,
-       c.error_message, c.error_hint, c.tenant_id
-from easysync_internal.sync_changes as c
-where c.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+       c.reason, case when c.by_link then easysync_internal.created_fields(c.tenant_id, c.entity, c.hub_id) else c.fields end as fields,
+       c.depends_on, c.status, c.remote_id, c.finished_at, c.error_category, c.error_code, c.error_message, c.error_hint,
+       c.tenant_id
+from (
+    select k.sync_id, k.change_id, k.connection, k.direction, k.entity, k.record_id, k.label, k.target, k.action,
+           k.destructive, k.reason, k.fields, k.depends_on, k.status, k.remote_id, k.finished_at, k.error_category,
+           k.error_code, k.error_message, k.error_hint, k.tenant_id, k.hub_id, false as by_link
+    from easysync_internal.sync_changes as k
+    where k.tenant_id = any ((select easysync_internal.visible_tenants())::text[])
+    union all
+    select r.sync_id,
+           (coalesce((select max(k.change_id) from easysync_internal.sync_changes as k where k.sync_id = r.sync_id), 0)
+            + n.place)::integer,
+           n.connection, 'pull', n.entity, n.record_id, n.label, n.entity, 'create', false, null, null, '{}'::integer[],
+           'done', n.record_id, r.finished_at, null, null, null, null, r.tenant_id, n.hub_id, true
+    from easysync_internal.sync_runs as r
+    cross join lateral easysync_internal.created_records(r.tenant_id, r.sync_id) as n
+    where r.tenant_id = any ((select easysync_internal.visible_tenants())::text[])
+      and exists (select from easysync_internal.sync_run_steps as s
+                  where s.sync_id = r.sync_id and s.direction = 'pull' and s.created + s.updated > 0)) as c;
 comment on view easysync.sync_changes is 'What a sync planned and did, change by change, with old and new values';
 comment on column easysync.sync_changes.sync_id is 'run';
 comment on column easysync.sync_changes.change_id is 'order in the plan';

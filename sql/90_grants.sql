@@ -27,7 +27,8 @@ grant execute on function easysync.test_connection(text), easysync.enable(text),
     easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
     easysync.fence(text), easysync.dry_run(text, text, text, text[], jsonb), easysync.request_confirmation(bigint),
     easysync.confirm(text) to easysync_operator;
-grant execute on function easysync_internal.read_requests(text[]) to easysync_operator;
+grant execute on function easysync_internal.read_requests(text[]), easysync_internal.created_records(text, bigint),
+    easysync_internal.created_fields(text, text, bigint) to easysync_operator;
 grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
 -- What run() calls as the operator himself.
 grant usage on schema easysync_internal to easysync_operator;

@@ -263,7 +263,9 @@ select pg_catalog.pg_extension_config_dump('easysync_internal.oauth_states', '')
 do $$
 begin
     if to_regclass('easysync_ledger.links') is not null then
-        alter table easysync_ledger.links add column if not exists agreed text;
+        alter table easysync_ledger.links add column if not exists agreed text, add column if not exists created_by bigint;
+        create index if not exists links_created_by on easysync_ledger.links using brin (created_by)
+            with (autosummarize = on, pages_per_range = 64);
     end if;
 end
 $$;
@@ -320,6 +322,7 @@ begin
         -- A reference of the record could not be resolved when it was stored (a line's product was
         -- not here yet): it counts as changed until it is.
         refs_pending boolean not null default false,
+        created_by bigint,              -- sync that made the hub's row; null: it was there, or is from before 0.2.0
         tenant_id text collate "C" not null,
         account text collate "C" not null,             -- connections.account
         entity text collate "C" not null,
@@ -332,6 +335,13 @@ begin
         agreed text,                    -- what both sides agreed on at the last write (pushes)
         primary key (tenant_id, account, entity, remote_id)
     );
+    -- What older versions made without.
+    if not exists (select from pg_attribute where attrelid = 'easysync_ledger.links'::regclass and attname = 'created_by') then
+        alter table easysync_ledger.links add column if not exists agreed text, add column created_by bigint;
+    end if;
+    -- What a sync created. Links of one sync lie together: a summary of blocks costs a first load nothing.
+    create index if not exists links_created_by on easysync_ledger.links using brin (created_by)
+        with (autosummarize = on, pages_per_range = 64);
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
     create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
         where deleted_at is null and remote_num is not null;
@@ -662,14 +672,121 @@ begin
 end
 $$;
 
--- What pushes planned, sent and met: for operators, since values are personal data.
+-- What syncs planned, changed, sent and met: for operators, since values are personal data.
 
+create function easysync_internal.masked(text text) returns text
+    language c immutable strict parallel safe as 'MODULE_PATHNAME', 'masked_wrapper';
+-- What pulls created: a first load of 100,000 orders keeps no change for each, but its sync on each
+-- link (links.created_by). The view sync_changes shows those records from there, and their fields
+-- from the hub as it is now.
+
+-- Records that a sync created and whose links are still kept. PL/pgSQL: the ledger may not be there,
+-- and hubs have schemas of their own. Uses the index links_created_by.
+create function easysync_internal.created_records(tenant text, run_id bigint)
+    returns table (place bigint, connection text, entity text, hub_id bigint, record_id text, label text)
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp rows 100
+as $$
+declare
+    schema_name text := easysync_internal.hub_schema(tenant);
+    parts text;
+begin
+    -- Only what the session may see, whatever was asked for.
+    if schema_name is null or to_regclass('easysync_ledger.links') is null or tenant <> all (easysync.allowed_tenants()) then
+        return;
+    end if;
+    select string_agg(format('select m.*, h.source_connection, %s as called from made as m left join %I.%I as h on h.tenant_id = $1 and h.id = m.hub_id where m.entity = %L',
+                             case t.entity when 'customers' then 'easysync_internal.masked(h.email)'
+                                           when 'vendors' then 'easysync_internal.masked(h.display_name)'
+                                           when 'payments' then 'easysync_internal.masked(h.reference)'
+                                           when 'products' then 'h.sku' else 'h.number' end,
+                             schema_name, t.table_name, t.entity), ' union all ')
+    into parts
+    from easysync_internal.hub_tables() as t where t.table_name = t.entity;
+    return query execute format(
+        'with made as materialized (
+             select l.entity, l.hub_id, l.remote_id, l.account from easysync_ledger.links as l
+             where l.created_by = $2 and l.tenant_id = $1)
+         select row_number() over (order by t.position, x.hub_id),
+                coalesce(x.source_connection, (select min(c.name) from easysync_internal.connections as c
+                                               where c.tenant_id = $1 and c.account = x.account), ''''),
+                x.entity::text, x.hub_id, x.remote_id::text, coalesce(x.called, x.remote_id)
+         from (%s) as x join easysync_internal.hub_tables() as t on t.table_name = x.entity', parts)
+        using tenant, run_id;
+end
+$$;
+
+-- How a value of a hub's column is shown in changes: amounts as texts, times in UTC.
+create function easysync_internal.shown_value(type_name text, expression text) returns text
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case type_name
+        when 'numeric' then format('to_jsonb((%s)::text)', expression)
+        when 'timestamptz' then format('to_jsonb((to_jsonb((%s) at time zone ''UTC'') #>> ''{}'') || ''Z'')', expression)
+        else format('to_jsonb(%s)', expression) end
+$$;
+
+-- What a created record holds, with its lines: every value but nulls and empty JSON. Null: it is no
+-- longer in the hub.
+create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    schema_name text := easysync_internal.hub_schema(tenant);
+    part record;
+    fields jsonb;
+    of_part jsonb;
+begin
+    if schema_name is null or tenant <> all (easysync.allowed_tenants()) then
+        return null;
+    end if;
+    for part in
+        select t.table_name, t.document_column, t.table_name <> t.entity as is_line,
+               string_agg(format('(%L, %s)', c.column_name,
+                                 easysync_internal.shown_value(c.type_name, 'h.' || quote_ident(c.column_name))), ', ') as columns
+        from easysync_internal.hub_tables() as t
+        join easysync_internal.hub_columns() as c on c.table_name = t.table_name
+        where t.entity = entity_name and c.column_name not in ('tenant_id', 'id')
+          and (c.column_name <> t.document_column or t.table_name = t.entity)
+        group by t.table_name, t.document_column, t.entity, t.position order by t.position
+    loop
+        execute format(
+            'select jsonb_object_agg(%s v.path, jsonb_build_object(''old'', null, ''new'', v.new))
+             from %I.%I as h cross join lateral (values %s) as v (path, new)
+             where h.tenant_id = $1 and h.%I = $2 and v.new is not null and v.new not in (''{}'', ''[]'')',
+            case when part.is_line then '''lines['' || coalesce(h.source_id, h.id::text) || ''].'' ||' else '' end,
+            schema_name, part.table_name, part.columns, part.document_column)
+        into of_part using tenant, id;
+        fields := coalesce(fields || coalesce(of_part, '{}'), of_part);
+        exit when fields is null;
+    end loop;
+    return fields;
+end
+$$;
+
+-- What pulls created is kept on links: the second part, asked of runs that stored something. Fields
+-- are made for rows that are read, not for those that are only counted.
 create view easysync.sync_changes with (security_barrier) as
 select c.sync_id, c.change_id, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive,
-       c.reason, c.fields, c.depends_on, c.status, c.remote_id, c.finished_at, c.error_category, c.error_code,
-       c.error_message, c.error_hint, c.tenant_id
-from easysync_internal.sync_changes as c
-where c.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+       c.reason, case when c.by_link then easysync_internal.created_fields(c.tenant_id, c.entity, c.hub_id) else c.fields end as fields,
+       c.depends_on, c.status, c.remote_id, c.finished_at, c.error_category, c.error_code, c.error_message, c.error_hint,
+       c.tenant_id
+from (
+    select k.sync_id, k.change_id, k.connection, k.direction, k.entity, k.record_id, k.label, k.target, k.action,
+           k.destructive, k.reason, k.fields, k.depends_on, k.status, k.remote_id, k.finished_at, k.error_category,
+           k.error_code, k.error_message, k.error_hint, k.tenant_id, k.hub_id, false as by_link
+    from easysync_internal.sync_changes as k
+    where k.tenant_id = any ((select easysync_internal.visible_tenants())::text[])
+    union all
+    select r.sync_id,
+           (coalesce((select max(k.change_id) from easysync_internal.sync_changes as k where k.sync_id = r.sync_id), 0)
+            + n.place)::integer,
+           n.connection, 'pull', n.entity, n.record_id, n.label, n.entity, 'create', false, null, null, '{}'::integer[],
+           'done', n.record_id, r.finished_at, null, null, null, null, r.tenant_id, n.hub_id, true
+    from easysync_internal.sync_runs as r
+    cross join lateral easysync_internal.created_records(r.tenant_id, r.sync_id) as n
+    where r.tenant_id = any ((select easysync_internal.visible_tenants())::text[])
+      and exists (select from easysync_internal.sync_run_steps as s
+                  where s.sync_id = r.sync_id and s.direction = 'pull' and s.created + s.updated > 0)) as c;
 comment on view easysync.sync_changes is 'What a sync planned and did, change by change, with old and new values';
 comment on column easysync.sync_changes.sync_id is 'run';
 comment on column easysync.sync_changes.change_id is 'order in the plan';
@@ -1520,7 +1637,8 @@ grant execute on function easysync.test_connection(text), easysync.enable(text),
     easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
     easysync.fence(text), easysync.dry_run(text, text, text, text[], jsonb), easysync.request_confirmation(bigint),
     easysync.confirm(text) to easysync_operator;
-grant execute on function easysync_internal.read_requests(text[]) to easysync_operator;
+grant execute on function easysync_internal.read_requests(text[]), easysync_internal.created_records(text, bigint),
+    easysync_internal.created_fields(text, text, bigint) to easysync_operator;
 grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
 -- What run() calls as the operator himself.
 grant usage on schema easysync_internal to easysync_operator;
@@ -2745,9 +2863,10 @@ begin
             'category: validation, code: foreign_ledger',
             'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
     end if;
-    if to_regclass('easysync_ledger.links_of_row') is not null
+    if to_regclass('easysync_ledger.links_created_by') is not null
        and to_regclass('easysync_ledger.sync_requests') is not null
        and to_regclass('easysync_ledger.hubs') is not null then
+        perform easysync_internal.go_on_counting();
         return;
     end if;
     create schema if not exists easysync_ledger;
@@ -2771,5 +2890,26 @@ begin
     alter table easysync_ledger.sync_requests owner to easysync_worker;
     alter table easysync_ledger.hubs owner to easysync_worker;
     alter table easysync_ledger.tenants owner to easysync_worker;
+    perform easysync_internal.go_on_counting();
 end
 $function$;
+
+-- A ledger that outlived the extension names syncs of then: no new one may have their numbers.
+create function easysync_internal.go_on_counting() returns void
+    language plpgsql set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    last_id bigint;
+begin
+    if exists (select from easysync_internal.sync_runs) then
+        return;
+    end if;
+    execute 'select greatest((select max(created_by) from easysync_ledger.links), (select max(sync_id) from easysync_ledger.sync_requests))'
+        into last_id;
+    if last_id >= (select s.last_value from easysync_internal.sync_runs_sync_id_seq as s) then
+        perform setval('easysync_internal.sync_runs_sync_id_seq', last_id);
+    end if;
+end
+$function$;
+revoke all on function easysync_internal.go_on_counting() from public;
+grant execute on function easysync_internal.go_on_counting() to easysync_worker;

@@ -38,6 +38,7 @@ extension_sql_file!(
     name = "tables",
     requires = [
         api::easysync_internal::open_account,
+        api::easysync_internal::masked,
         api::easysync_internal::wake,
         api::easysync_internal::wake_for,
         api::easysync_internal::rescan,
@@ -70,11 +71,8 @@ extension_sql_file!("../sql/42_hub_changes.sql", name = "hub_changes", requires 
 extension_sql_file!("../sql/45_fence.sql", name = "fence", requires = ["hub_changes"]);
 extension_sql_file!("../sql/47_log.sql", name = "log", requires = ["fence"]);
 extension_sql_file!("../sql/48_schedule_slots.sql", name = "schedule_slots", requires = ["log"]);
-extension_sql_file!(
-    "../sql/50_views_syncs.sql",
-    name = "views_syncs",
-    requires = ["schedule_slots"]
-);
+extension_sql_file!("../sql/49_created.sql", name = "created", requires = ["schedule_slots"]);
+extension_sql_file!("../sql/50_views_syncs.sql", name = "views_syncs", requires = ["created"]);
 extension_sql_file!("../sql/51_views_state.sql", name = "views_state", requires = ["views_syncs"]);
 extension_sql_file!(
     "../sql/52_views_health.sql",

@@ -40,6 +40,12 @@ mod easysync_internal {
         ))
     }
 
+    /// A text with what is somebody's own in it masked.
+    #[pg_extern(immutable, strict, parallel_safe)]
+    fn masked(text: &str) -> String {
+        engine::mask::text(text)
+    }
+
     /// Wakes this database's worker when the transaction commits.
     #[pg_extern(volatile, parallel_unsafe)]
     fn wake() {

@@ -1,5 +1,6 @@
 //! Lines of documents. They keep their hub ids when a document changes: other rows refer to them.
 
+use super::diff::{self, Fields};
 use super::lookup::Hub;
 use super::rows::{Outgoing, References, Target};
 use super::spi::{self, Arg, required};
@@ -7,6 +8,7 @@ use crate::error::DbResult;
 use crate::host;
 use engine::model::{Cell, Row, TableId};
 use engine::store::Stream;
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
 /// A document whose lines are written: its hub id, whether it is new, and its lines.
@@ -19,13 +21,14 @@ pub struct Document<'a> {
 }
 
 /// Writes the lines of documents: new ones inserted, known ones updated, those that are gone
-/// deleted.
+/// deleted. What that changes goes to the `fields` of their documents, but for new ones.
 pub fn write(
     hub: &mut Hub,
     stream: &Stream,
     table: TableId,
     documents: &[Document<'_>],
     references: &References,
+    fields: &mut HashMap<i64, Fields>,
 ) -> DbResult<()> {
     let relation = hub.table(table)?;
     let target = Target {
@@ -40,10 +43,7 @@ pub fn write(
     let (mut inserts, mut updates) = (vec![], vec![]);
     for document in documents {
         for row in document.lines {
-            let id = match row.cell("source_id") {
-                Cell::Text(source_id) => known.remove(&(document.hub_id, source_id.clone())),
-                _ => None,
-            };
+            let id = known.remove(&(document.hub_id, line_id(row).to_owned()));
             let outgoing = Outgoing {
                 id,
                 parent: Some(document.hub_id),
@@ -54,16 +54,105 @@ pub fn write(
         }
     }
     let gone: Vec<i64> = known.into_values().collect();
+    note_removed(hub, &target, table, &gone, true, fields)?;
     delete(hub, &target, table, gone)?;
+    let compared = target.changed(&updates, true)?;
     let updated: HashSet<i64> = target.update(&updates)?.into_iter().collect();
     // Deleted here between the two statements: it comes back.
-    inserts.extend(
-        updates
-            .into_iter()
-            .filter(|u| u.id.is_some_and(|id| !updated.contains(&id)))
-            .map(|outgoing| Outgoing { id: None, ..outgoing }),
-    );
+    let (there, back): (Vec<_>, Vec<_>) =
+        updates.into_iter().partition(|u| u.id.is_some_and(|id| updated.contains(&id)));
+    note_changed(&there, compared, fields);
+    inserts.extend(back.into_iter().map(|outgoing| Outgoing { id: None, ..outgoing }));
+    note_added(&target, &inserts, &changed, &HashMap::new(), fields)?;
     target.insert(&inserts)
+}
+
+/// A line's id on its platform.
+fn line_id(row: &Row) -> &str {
+    match row.cell("source_id") {
+        Cell::Text(id) => id,
+        _ => "",
+    }
+}
+
+/// Lines that stay, with what differs in them.
+fn note_changed(
+    lines: &[Outgoing<'_>],
+    mut compared: HashMap<i64, Fields>,
+    fields: &mut HashMap<i64, Fields>,
+) {
+    for line in lines {
+        let found = line.id.and_then(|id| compared.remove(&id)).unwrap_or_default();
+        let of_document = fields.entry(line.parent.unwrap_or_default()).or_default();
+        diff::add_line(of_document, line_id(line.row), found);
+    }
+}
+
+/// Lines that are new in one of `documents`.
+fn note_added(
+    target: &Target<'_>,
+    lines: &[Outgoing<'_>],
+    documents: &[i64],
+    defaults: &HashMap<String, String>,
+    fields: &mut HashMap<i64, Fields>,
+) -> DbResult<()> {
+    let documents: HashSet<i64> = documents.iter().copied().collect();
+    for line in lines {
+        if let Some(parent) = line.parent.filter(|parent| documents.contains(parent)) {
+            let added = target.added(line, defaults)?;
+            diff::add_line(fields.entry(parent).or_default(), line_id(line.row), added);
+        }
+    }
+    Ok(())
+}
+
+/// Lines that go, with all that they hold; what refers to them lets go of them.
+fn note_removed(
+    hub: &mut Hub,
+    target: &Target<'_>,
+    table: TableId,
+    ids: &[i64],
+    lock: bool,
+    fields: &mut HashMap<i64, Fields>,
+) -> DbResult<()> {
+    let mut parents = HashMap::new();
+    for line in target.removed(ids, lock)? {
+        let parent = line.parent.unwrap_or_default();
+        parents.insert(line.id, parent);
+        let name = line.source_id.unwrap_or_else(|| line.id.to_string());
+        diff::add_line(fields.entry(parent).or_default(), &name, line.fields);
+    }
+    if table != TableId::OrderLines || parents.is_empty() {
+        return Ok(());
+    }
+    for (line, path) in refund_lines_of(hub, target.tenant, ids)? {
+        let value = json!({ "old": line, "new": null });
+        if let Some(parent) = parents.get(&line) {
+            fields.entry(*parent).or_default().insert(path, value);
+        }
+    }
+    Ok(())
+}
+
+/// Lines of refunds that speak of order lines: of which one, and the path by which that is shown.
+fn refund_lines_of(hub: &mut Hub, tenant: &str, ids: &[i64]) -> DbResult<Vec<(i64, String)>> {
+    let lines = hub.table(TableId::RefundLines)?;
+    let refunds = hub.table(TableId::Refunds)?;
+    let sql = format!(
+        "select l.order_line_id,
+                pg_catalog.format('refunds[%s].lines[%s].order_line_id',
+                                  coalesce(r.source_id, r.id::text), coalesce(l.source_id, l.id::text))
+           from {} as l
+           join {} as r on r.tenant_id = l.tenant_id and r.id = l.refund_id
+          where l.tenant_id = $1 and l.order_line_id = any ($2)
+          order by l.id",
+        lines.qualified(),
+        refunds.qualified(),
+    );
+    let args = [tenant.into(), Arg::Ints(ids.iter().copied().map(Some).collect())];
+    host::as_role(lines.owner, || {
+        spi::rows(&sql, &args, |row| Ok((required(row, 1)?, required(row, 2)?)))
+    })
 }
 
 /// Lines that documents have, by document and source id. Lines born here (without a source id) are

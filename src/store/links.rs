@@ -155,6 +155,8 @@ pub struct NewLink<'a> {
     pub hub_id: i64,
     pub hash: Vec<u8>,
     pub refs_pending: bool,
+    /// The sync that made the hub's row; none: it was here before.
+    pub created_by: Option<i64>,
 }
 
 impl NewLink<'_> {
@@ -168,7 +170,7 @@ impl NewLink<'_> {
     }
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "tenant_id",
     "account",
     "entity",
@@ -178,6 +180,7 @@ const COLUMNS: [&str; 11] = [
     "hub_id",
     "hash",
     "refs_pending",
+    "created_by",
     "deleted_at",
     "raw",
 ];
@@ -200,6 +203,7 @@ pub fn insert(stream: &Stream, links: &[NewLink<'_>]) -> DbResult<()> {
         buffer.text(&link.hub_id.to_string());
         buffer.bytes(&link.hash);
         buffer.text(if link.refs_pending { "t" } else { "f" });
+        buffer.optional(link.created_by.map(|id| id.to_string()).as_deref());
         buffer.optional(link.deleted().then_some(now.as_str()));
         buffer.optional(link.record.raw.as_deref());
         buffer.end_row();
@@ -214,12 +218,13 @@ pub fn insert(stream: &Stream, links: &[NewLink<'_>]) -> DbResult<()> {
 const UPDATE: &str = "update easysync_ledger.links as l
    set hub_id = u.hub_id, hash = u.hash, refs_pending = u.refs_pending, raw = u.raw,
        remote_type = u.remote_type, agreed_at = pg_catalog.now(),
+       created_by = coalesce(u.created_by, l.created_by),
        deleted_at = case when u.deleted then coalesce(l.deleted_at, pg_catalog.now()) end
   from unnest($4::text[], $5::bigint[], $6::bytea[], $7::text[], $8::text[], $9::text[],
-                         $10::text[])
-       as u0 (remote_id, hub_id, hash, pending, raw, remote_type, gone)
+                         $10::text[], $11::bigint[])
+       as u0 (remote_id, hub_id, hash, pending, raw, remote_type, gone, created_by)
  cross join lateral (select u0.remote_id, u0.hub_id, u0.hash, u0.pending = 't' as refs_pending,
-                            u0.raw, u0.remote_type, u0.gone = 't' as deleted) as u
+                            u0.raw, u0.remote_type, u0.gone = 't' as deleted, u0.created_by) as u
  where l.tenant_id = $1 and l.account = $2 and l.entity = $3 and l.remote_id = u.remote_id";
 
 pub fn update(stream: &Stream, entity: Entity, links: &[NewLink<'_>]) -> DbResult<()> {
@@ -236,6 +241,7 @@ pub fn update(stream: &Stream, entity: Entity, links: &[NewLink<'_>]) -> DbResul
         Arg::Texts(links.iter().map(NewLink::raw).collect()),
         Arg::Texts(links.iter().map(|l| Some(l.record.remote_type.to_owned())).collect()),
         Arg::Texts(links.iter().map(|l| flag(l.deleted())).collect()),
+        Arg::Ints(links.iter().map(|l| l.created_by).collect()),
     ]);
     spi::run(UPDATE, &args)?;
     Ok(())

@@ -1,6 +1,8 @@
 //! The engine's store over SPI. Each call is one job on the worker's thread: one short transaction.
 
+mod changes;
 mod copy;
+mod diff;
 mod housekeeping;
 mod identity;
 mod lines;

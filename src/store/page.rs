@@ -3,13 +3,16 @@
 mod apply;
 mod failures;
 mod gone;
+mod journal;
 mod progress;
 
 use super::lookup::{self, Hub};
-use super::{links, statistics};
-use crate::error::{DbError, DbResult};
+use super::{changes, links, statistics};
+use crate::error::DbResult;
 use crate::host;
+use engine::pull::HubChange;
 use engine::store::{Counts, PageWrite, Stream};
+use journal::Journal;
 use pgrx::prelude::*;
 use std::cell::RefCell;
 
@@ -73,8 +76,12 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
         with_origin(&page.stream, || {
             let records = apply::newest(&page.records);
             write_records(&mut hub, page, &records, &mut outcome)?;
-            gone::write(&mut hub, page, &mut outcome.counts)
+            let mut journal = Journal::of(page.sync_id);
+            gone::write(&mut hub, page, &mut outcome.counts, &mut journal)?;
+            outcome.changes.extend(journal.changes);
+            Ok(())
         })?;
+        changes::keep(page, &outcome.changes)?;
         statistics::keep_up()?;
     }
     let failed = outcome.failed;
@@ -87,6 +94,8 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
 struct Outcome {
     counts: Counts,
     failed: Vec<engine::model::RecordFailure>,
+    /// What was changed in records that were here before.
+    changes: Vec<HubChange>,
 }
 
 /// Writes records together; where this database refuses one of them, they are halved until the one
@@ -98,8 +107,9 @@ fn write_records(
     outcome: &mut Outcome,
 ) -> DbResult<()> {
     let error = match attempt(hub, page, records) {
-        Ok(counts) => {
+        Ok((counts, changes)) => {
             outcome.counts += counts;
+            outcome.changes.extend(changes);
             return Ok(());
         }
         Err(error) => error,
@@ -128,13 +138,16 @@ fn attempt(
     hub: &mut Hub,
     page: &PageWrite,
     records: &[&engine::model::Record],
-) -> DbResult<Counts> {
-    let first: Result<Counts, DbError> =
-        host::in_subtransaction(|| apply::apply(hub, &page.stream, records, false));
-    match first {
-        Err(error) if error.sqlstate == "23505" => {
-            host::in_subtransaction(|| apply::apply(hub, &page.stream, records, true))
-        }
+) -> DbResult<(Counts, Vec<HubChange>)> {
+    let mut once = |take_over| {
+        let mut journal = Journal::of(page.sync_id);
+        let applied = host::in_subtransaction(|| {
+            apply::apply(hub, &page.stream, records, take_over, &mut journal)
+        });
+        applied.map(|counts| (counts, journal.changes))
+    };
+    match once(false) {
+        Err(error) if error.sqlstate == "23505" => once(true),
         other => other,
     }
 }

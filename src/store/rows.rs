@@ -38,7 +38,7 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     /// The text of a cell as the column's type reads it; None: null.
-    fn value(&self, outgoing: &Outgoing<'_>, column: usize) -> Option<String> {
+    pub(super) fn value(&self, outgoing: &Outgoing<'_>, column: usize) -> Option<String> {
         match (&outgoing.row.cells[column], self.table.columns[column].kind) {
             (Cell::Unset | Cell::Null, _) => None,
             (Cell::Text(text) | Cell::Json(text), _) => Some(text.clone()),
@@ -59,12 +59,15 @@ impl Target<'_> {
     }
 
     /// Columns that the rows set, in the table's order.
-    fn set_columns(&self, mask: u64) -> Vec<usize> {
+    pub(super) fn set_columns(&self, mask: u64) -> Vec<usize> {
         (0..self.table.columns.len()).filter(|column| mask & (1 << column) != 0).collect()
     }
 
     /// Rows that set the same columns go together.
-    fn groups<'r, 'a>(&self, rows: &'r [Outgoing<'a>]) -> Vec<(u64, Vec<&'r Outgoing<'a>>)> {
+    pub(super) fn groups<'r, 'a>(
+        &self,
+        rows: &'r [Outgoing<'a>],
+    ) -> Vec<(u64, Vec<&'r Outgoing<'a>>)> {
         let mut groups: Vec<(u64, Vec<&Outgoing<'a>>)> = vec![];
         for outgoing in rows {
             let mask = outgoing
@@ -186,19 +189,25 @@ impl Target<'_> {
             group.sort_by_key(|row| row.id);
             let columns = self.set_columns(mask);
             let sql = self.update_statement(&columns);
-            let mut args = vec![
-                self.tenant.into(),
-                Arg::Ints(group.iter().map(|row| row.id).collect()),
-                self.connection.into(),
-            ];
-            for column in &columns {
-                args.push(Arg::Texts(group.iter().map(|r| self.value(r, *column)).collect()));
-            }
+            let args = self.update_args(&columns, &group);
             updated.extend(host::as_role(self.relation.owner, || {
                 spi::rows(&sql, &args, |row| required::<i64>(row, 1))
             })?);
         }
         Ok(updated)
+    }
+
+    /// `$1` tenant, `$2` hub ids, `$3` connection, then one array a column.
+    pub(super) fn update_args(&self, columns: &[usize], group: &[&Outgoing<'_>]) -> Vec<Arg> {
+        let mut args = vec![
+            self.tenant.into(),
+            Arg::Ints(group.iter().map(|row| row.id).collect()),
+            self.connection.into(),
+        ];
+        for column in columns {
+            args.push(Arg::Texts(group.iter().map(|r| self.value(r, *column)).collect()));
+        }
+        args
     }
 
     fn update_statement(&self, columns: &[usize]) -> String {
@@ -229,7 +238,7 @@ impl Target<'_> {
     }
 }
 
-fn type_name(table: &Table, column: usize) -> &'static str {
+pub(super) fn type_name(table: &Table, column: usize) -> &'static str {
     match table.columns[column].kind {
         ColumnKind::Text => "text",
         ColumnKind::Decimal => "numeric",

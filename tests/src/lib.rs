@@ -7,6 +7,7 @@
 
 pub mod bed;
 pub mod books;
+pub mod changes;
 pub mod cluster;
 pub mod compare;
 pub mod environment;

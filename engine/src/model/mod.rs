@@ -5,5 +5,7 @@ mod record;
 mod schema;
 
 pub use entity::{ConnectionName, Direction, Entity, Mode, TenantId};
-pub use record::{Cell, ContentHash, Presence, Record, RecordFailure, Related, Row};
+pub use record::{
+    Cell, ContentHash, Presence, Record, RecordFailure, Related, Row, label, label_column,
+};
 pub use schema::{Column, ColumnKind, Table, TableId};

@@ -86,7 +86,39 @@ pub struct Record {
     pub keep_existing: bool,
 }
 
+/// The column that a record is called by.
+pub fn label_column(entity: Entity) -> &'static str {
+    match entity {
+        Entity::Customers => "email",
+        Entity::Products => "sku",
+        Entity::Vendors => "display_name",
+        Entity::Payments => "reference",
+        _ => "number",
+    }
+}
+
+/// What people call a record: the value of [`label_column`], masked where it is somebody's own,
+/// or, where there is none, its id.
+pub fn label(entity: Entity, called: Option<&str>, id: &str) -> String {
+    match (entity, called) {
+        (_, None) => id.to_owned(),
+        (Entity::Customers | Entity::Vendors | Entity::Payments, Some(text)) => {
+            crate::mask::text(text)
+        }
+        (_, Some(text)) => text.to_owned(),
+    }
+}
+
 impl Record {
+    /// [`label`] of a row on its way into the hub.
+    pub fn label_of(entity: Entity, row: &Row, remote_id: &str) -> String {
+        let called = match row.cell(label_column(entity)) {
+            Cell::Text(text) => Some(text.as_str()),
+            _ => None,
+        };
+        label(entity, called, remote_id)
+    }
+
     /// Can it only be stored once another record is there (a refund's order)? A store that refuses
     /// it for want of that tries it again: the other may still come.
     pub fn needs_another(&self) -> bool {

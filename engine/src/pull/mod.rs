@@ -6,10 +6,13 @@
 //! ([`walk`]). What a complete walk doesn't show although the hub has it is asked for by id
 //! ([`deletes`]), never believed gone on the absence alone.
 
+mod change;
 mod course;
 mod deletes;
 mod feed;
 mod walk;
+
+pub use change::HubChange;
 
 use crate::clock::Clock;
 use crate::connector::{ById, Connector, Pass};

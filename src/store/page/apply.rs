@@ -1,14 +1,17 @@
 //! Applies records that belong together: which are new, which have changed, and what they refer to.
 
-use super::gone::Follower;
+use super::gone::{self, Follower};
+use super::journal::Journal;
 use crate::error::{DbError, DbResult};
+use crate::store::diff::Fields;
 use crate::store::lines::{self, Document};
 use crate::store::links::{self, Link, NewLink};
 use crate::store::lookup::{self, Hub};
 use crate::store::rows::{self, Outgoing, References, Target};
 use crate::store::spi::{self, Arg, required};
 use engine::model::{Cell, ColumnKind, Entity, Presence, Record, TableId};
-use engine::store::{Counts, Stream};
+use engine::plan::Action;
+use engine::store::{Counts, Stream, SyncId};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
@@ -56,6 +59,7 @@ pub fn apply(
     stream: &Stream,
     records: &[&Record],
     take_over: bool,
+    journal: &mut Journal,
 ) -> DbResult<Counts> {
     let mut counts = Counts::default();
     let mut references = References::default();
@@ -63,7 +67,8 @@ pub fn apply(
         let of_entity: Vec<&Record> =
             records.iter().copied().filter(|r| r.entity == entity).collect();
         if !of_entity.is_empty() {
-            let batch = apply_entity(hub, stream, entity, &of_entity, take_over, &mut references)?;
+            let batch =
+                apply_entity(hub, stream, entity, &of_entity, take_over, &mut references, journal)?;
             // What comes along with another entity's pages isn't counted there.
             if entity == stream.entity {
                 counts += batch;
@@ -80,6 +85,7 @@ fn apply_entity(
     records: &[&Record],
     take_over: bool,
     references: &mut References,
+    journal: &mut Journal,
 ) -> DbResult<Counts> {
     let mut counts = Counts::default();
     let ids: Vec<&str> = records.iter().map(|r| r.remote_id.as_str()).collect();
@@ -104,7 +110,7 @@ fn apply_entity(
     }
     resolve(hub, stream, &work, references)?;
     settle_hashes(&mut work, references, &mut counts);
-    write(hub, stream, entity, &work, references)?;
+    write(hub, stream, entity, &work, references, journal)?;
     for item in &work {
         match (item.is_new, item.record.presence, item.was_deleted) {
             (true, ..) => counts.created += 1,
@@ -297,6 +303,7 @@ fn write(
     entity: Entity,
     work: &[Work<'_>],
     references: &References,
+    journal: &mut Journal,
 ) -> DbResult<()> {
     let (table, line_table) = tables(entity)?;
     let relation = hub.table(table)?;
@@ -313,32 +320,61 @@ fn write(
         let outgoing = Outgoing { id: Some(item.hub_id), parent: None, row, line_scope: None };
         if item.is_new { &mut inserts } else { &mut updates }.push(outgoing);
     }
+    let mut fields = target.changed(&updates, true)?;
     let updated: HashSet<i64> = target.update(&updates)?.into_iter().collect();
     // The platform's record has changed, and the hub's row was deleted here: it comes back.
-    inserts.extend(updates.into_iter().filter(|u| u.id.is_some_and(|id| !updated.contains(&id))));
+    let back: Vec<_> =
+        updates.into_iter().filter(|u| u.id.is_some_and(|id| !updated.contains(&id))).collect();
+    for outgoing in &back {
+        fields.insert(outgoing.id.unwrap_or_default(), target.added(outgoing, &HashMap::new())?);
+    }
+    inserts.extend(back);
     target.insert(&inserts)?;
     if let Some(line_table) = line_table {
-        let documents: Vec<Document<'_>> = work
-            .iter()
-            .map(|item| Document {
-                hub_id: item.hub_id,
-                is_new: item.is_new,
-                lines: &item.record.lines,
-                line_scope: line_scope(item.record, references),
-            })
-            .collect();
-        lines::write(hub, stream, line_table, &documents, references)?;
+        let documents: Vec<Document<'_>> =
+            work.iter().map(|item| document(item, references)).collect();
+        lines::write(hub, stream, line_table, &documents, references, &mut fields)?;
     }
-    super::gone::related(
-        hub,
-        stream,
-        work.iter().filter(|i| !i.is_new).map(|i| (i.hub_id, i.record)),
-    )?;
-    write_links(stream, entity, work)?;
-    super::gone::follow(hub, stream, work.iter().filter(|i| !i.is_new).map(Work::follower))
+    note(work, fields, &updated, journal);
+    let known = || work.iter().filter(|item| !item.is_new);
+    gone::related(hub, stream, known().map(|i| (i.hub_id, i.record)), journal)?;
+    write_links(stream, entity, work, journal.sync_id)?;
+    gone::follow(hub, stream, known().map(Work::follower), journal)
 }
 
-fn write_links(stream: &Stream, entity: Entity, work: &[Work<'_>]) -> DbResult<()> {
+fn document<'a>(item: &Work<'a>, references: &References) -> Document<'a> {
+    Document {
+        hub_id: item.hub_id,
+        is_new: item.is_new,
+        lines: &item.record.lines,
+        line_scope: line_scope(item.record, references),
+    }
+}
+
+/// What has changed in records that were here before. A new one is told of by its link.
+fn note(
+    work: &[Work<'_>],
+    mut fields: HashMap<i64, Fields>,
+    updated: &HashSet<i64>,
+    journal: &mut Journal,
+) {
+    for item in work.iter().filter(|item| !item.is_new) {
+        let action = match (item.record.presence, item.was_deleted) {
+            _ if !updated.contains(&item.hub_id) => Action::Create,
+            (Presence::Trashed, false) => Action::Inactivate,
+            _ => Action::Update,
+        };
+        let fields = fields.remove(&item.hub_id).unwrap_or_default();
+        journal.record(item.record, item.hub_id, action, fields);
+    }
+}
+
+fn write_links(
+    stream: &Stream,
+    entity: Entity,
+    work: &[Work<'_>],
+    sync_id: SyncId,
+) -> DbResult<()> {
     let (mut fresh, mut known) = (vec![], vec![]);
     for item in work {
         let link = NewLink {
@@ -346,6 +382,7 @@ fn write_links(stream: &Stream, entity: Entity, work: &[Work<'_>]) -> DbResult<(
             hub_id: item.hub_id,
             hash: item.hash.clone(),
             refs_pending: item.refs_pending,
+            created_by: item.is_new.then_some(sync_id),
         };
         if item.linked { &mut known } else { &mut fresh }.push(link);
     }

@@ -1,25 +1,39 @@
 //! What is gone on the platform: the row stays here with `deleted_at`, unless the stream says
 //! otherwise.
 
+use super::journal::{HubRow, Journal};
 use crate::error::DbResult;
 use crate::host;
+use crate::store::diff::{self, add_line, locking};
 use crate::store::links;
-use crate::store::lookup::Hub;
+use crate::store::lookup::{Hub, Relation};
+use crate::store::rows::{References, Target};
 use crate::store::spi::{self, Arg, required};
-use engine::model::{Entity, Presence, Record, Related, TableId};
+use engine::model::{ColumnKind, Entity, Presence, Record, Related, TableId, label_column};
+use engine::plan::Action;
 use engine::store::{Counts, DeletePolicy, PageWrite, Stream};
 
 /// Records of the page that the platform says are gone.
-pub fn write(hub: &mut Hub, page: &PageWrite, counts: &mut Counts) -> DbResult<()> {
+pub fn write(
+    hub: &mut Hub,
+    page: &PageWrite,
+    counts: &mut Counts,
+    journal: &mut Journal,
+) -> DbResult<()> {
     if page.gone.is_empty() {
         return Ok(());
     }
     let stream = &page.stream;
     let hub_ids = links::mark_deleted(stream, stream.entity, &page.gone)?;
-    mark_dependents(hub, stream, &hub_ids)?;
-    counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids)?;
+    mark_dependents(hub, stream, &hub_ids, journal)?;
+    counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids, GONE, journal)?;
     Ok(())
 }
+
+/// Why a row is marked, or no longer.
+const GONE: &str = "gone on the platform";
+const WITH_ANOTHER: &str = "gone with the record it belongs to";
+const BACK: &str = "there again with the record it belongs to";
 
 /// Rows, what hangs on them, and by which column.
 const DEPENDENTS: [(Entity, Entity, &str); 2] = [
@@ -28,12 +42,17 @@ const DEPENDENTS: [(Entity, Entity, &str); 2] = [
 ];
 
 /// What hangs on a record is gone with it: no list shows that a product's variations are.
-fn mark_dependents(hub: &mut Hub, stream: &Stream, hub_ids: &[i64]) -> DbResult<()> {
+fn mark_dependents(
+    hub: &mut Hub,
+    stream: &Stream,
+    hub_ids: &[i64],
+    journal: &mut Journal,
+) -> DbResult<()> {
     for (_, entity, column) in DEPENDENTS.iter().filter(|(on, ..)| *on == stream.entity) {
         let ids = present_on(hub, stream, hub_ids, *entity, column, &[])?;
         if !ids.is_empty() {
             let dependents = links::mark_deleted(stream, *entity, &ids)?;
-            mark_rows(hub, stream, *entity, dependents)?;
+            mark_rows(hub, stream, *entity, dependents, WITH_ANOTHER, journal)?;
         }
     }
     Ok(())
@@ -45,6 +64,7 @@ pub fn follow<'a>(
     hub: &mut Hub,
     stream: &Stream,
     records: impl Iterator<Item = Follower<'a>>,
+    journal: &mut Journal,
 ) -> DbResult<()> {
     let (mut trashed, mut restored) = (vec![], vec![]);
     for item in records {
@@ -54,10 +74,10 @@ pub fn follow<'a>(
             _ => {}
         }
     }
-    mark_dependents(hub, stream, &trashed)?;
+    mark_dependents(hub, stream, &trashed, journal)?;
     for item in restored {
         for set in &item.record.related {
-            revive(hub, stream, item.hub_id, set)?;
+            revive(hub, stream, item.hub_id, set, journal)?;
         }
     }
     Ok(())
@@ -71,61 +91,196 @@ pub struct Follower<'a> {
     pub was_deleted: bool,
 }
 
-fn revive(hub: &mut Hub, stream: &Stream, hub_id: i64, set: &Related) -> DbResult<()> {
+fn revive(
+    hub: &mut Hub,
+    stream: &Stream,
+    hub_id: i64,
+    set: &Related,
+    journal: &mut Journal,
+) -> DbResult<()> {
     let hanging = DEPENDENTS.iter().find(|(_, entity, _)| *entity == set.entity);
     let Some((_, entity, column)) = hanging else { return Ok(()) };
     let Some((table, _)) = TableId::of(*entity).filter(|_| !set.remote_ids.is_empty()) else {
         return Ok(());
     };
     let relation = hub.table(table)?;
-    let sql = format!(
-        "update {} set deleted_at = null, modified_at = pg_catalog.now()
-          where tenant_id = $1 and {column} = $2 and source_connection = $3
-            and deleted_at is not null and source_id = any ($4)
-      returning source_id",
-        relation.qualified()
-    );
     let args = [
         stream.connection.tenant.as_str().into(),
         hub_id.into(),
         stream.connection.name.as_str().into(),
         Arg::Texts(set.remote_ids.iter().cloned().map(Some).collect()),
     ];
-    let back: Vec<String> =
-        host::as_role(relation.owner, || spi::rows(&sql, &args, |row| required(row, 1)))?;
+    let condition = format!(
+        "k.tenant_id = $1 and k.{column} = $2 and k.source_connection = $3
+         and k.deleted_at is not null and k.source_id = any ($4)"
+    );
+    let marks = [("deleted_at", TIME, "null::timestamptz"), ("modified_at", TIME, NOW)];
+    let rows = rows_to_mark(&relation, *entity, &condition, &marks, &args)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "update {} as k set deleted_at = null, modified_at = pg_catalog.now() where {condition}",
+        relation.qualified()
+    );
+    host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    let back: Vec<String> = rows.iter().map(|row| row.record_id.clone()).collect();
+    rows.into_iter().for_each(|row| journal.row(*entity, row, Action::Update, BACK));
     links::unmark_deleted(stream, *entity, &back)
 }
 
 /// Hub rows of an entity that are gone at their source; returns how many that changed.
-fn mark_rows(hub: &mut Hub, stream: &Stream, entity: Entity, hub_ids: Vec<i64>) -> DbResult<u64> {
+fn mark_rows(
+    hub: &mut Hub,
+    stream: &Stream,
+    entity: Entity,
+    hub_ids: Vec<i64>,
+    reason: &str,
+    journal: &mut Journal,
+) -> DbResult<u64> {
     let Some((table, _)) = TableId::of(entity).filter(|_| !hub_ids.is_empty()) else {
         return Ok(0);
     };
-    let relation = hub.table(table)?;
-    let tenant = stream.connection.tenant.as_str();
-    let args = [tenant.into(), Arg::Ints(hub_ids.into_iter().map(Some).collect())];
-    if stream.delete_policy == DeletePolicy::Delete {
-        let sql =
-            format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
-        let deleted =
-            host::in_subtransaction(|| host::as_role(relation.owner, || spi::run(&sql, &args)));
-        match deleted {
-            Ok(count) => return Ok(count as u64),
-            // Others refer to it: it stays, marked.
-            Err(error) if error.sqlstate == "23503" => {}
-            Err(error) => return Err(error),
-        }
+    if stream.delete_policy == DeletePolicy::Delete
+        && let Some(count) = delete_rows(hub, stream, entity, &hub_ids, reason, journal)?
+    {
+        return Ok(count);
     }
+    let relation = hub.table(table)?;
+    let args = [
+        stream.connection.tenant.as_str().into(),
+        Arg::Ints(hub_ids.into_iter().map(Some).collect()),
+    ];
     let has_active = table.table().column("active").is_some();
     let inactivate = stream.delete_policy != DeletePolicy::Keep && has_active;
+    let mut marks = vec![("deleted_at", TIME, NOW), ("modified_at", TIME, NOW)];
+    if inactivate {
+        marks.push(("active", ColumnKind::Bool, "false"));
+    }
+    let condition = "k.tenant_id = $1 and k.id = any ($2) and k.deleted_at is null";
+    let rows = rows_to_mark(&relation, entity, condition, &marks, &args)?;
     let sql = format!(
-        "update {} set deleted_at = pg_catalog.now(), modified_at = pg_catalog.now(){}
-          where tenant_id = $1 and id = any ($2) and deleted_at is null",
+        "update {} as k set deleted_at = pg_catalog.now(), modified_at = pg_catalog.now(){} where {condition}",
         relation.qualified(),
         if inactivate { ", active = false" } else { "" },
     );
     let count = host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    rows.into_iter().for_each(|row| journal.row(entity, row, Action::Inactivate, reason));
     Ok(count as u64)
+}
+
+const TIME: ColumnKind = ColumnKind::Time;
+const NOW: &str = "pg_catalog.now()";
+
+/// Rows that are about to be marked, with what that changes in them; they stay as they are until
+/// then.
+fn rows_to_mark(
+    relation: &Relation,
+    entity: Entity,
+    condition: &str,
+    marks: &[(&str, ColumnKind, &str)],
+    args: &[Arg],
+) -> DbResult<Vec<HubRow>> {
+    let values: Vec<String> = marks
+        .iter()
+        .map(|(column, kind, new)| diff::compared(column, *kind, &format!("k.{column}"), new))
+        .collect();
+    let query = format!(
+        "select k.id, coalesce(k.source_id, k.id::text), k.{},
+                (select jsonb_object_agg(v.path, jsonb_build_object('old', v.old, 'new', v.new))
+                   from (values {}) as v (path, old, new, moved) where v.moved)::text
+           from {} as k where {condition} order by k.id for no key update",
+        label_column(entity),
+        values.join(", "),
+        relation.qualified(),
+    );
+    let sql = locking(query, true);
+    host::as_role(relation.owner, || {
+        spi::rows(&sql, args, |row| {
+            Ok(HubRow {
+                hub_id: required(row, 1)?,
+                record_id: required(row, 2)?,
+                called: row.get(3)?,
+                fields: diff::parse(&row.get::<String>(4)?.unwrap_or_else(|| "{}".into()))?,
+            })
+        })
+    })
+}
+
+/// Deletes rows with their lines. None: others refer to them, and they stay.
+fn delete_rows(
+    hub: &mut Hub,
+    stream: &Stream,
+    entity: Entity,
+    hub_ids: &[i64],
+    reason: &str,
+    journal: &mut Journal,
+) -> DbResult<Option<u64>> {
+    let Some((table, _)) = TableId::of(entity) else { return Ok(None) };
+    let relation = hub.table(table)?;
+    let rows = rows_to_delete(hub, stream, entity, hub_ids)?;
+    let args = [
+        stream.connection.tenant.as_str().into(),
+        Arg::Ints(hub_ids.iter().copied().map(Some).collect()),
+    ];
+    let sql =
+        format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
+    let deleted =
+        host::in_subtransaction(|| host::as_role(relation.owner, || spi::run(&sql, &args)));
+    match deleted {
+        Ok(count) => {
+            rows.into_iter().for_each(|row| journal.row(entity, row, Action::Delete, reason));
+            Ok(Some(count as u64))
+        }
+        // Others refer to it: it stays, marked.
+        Err(error) if error.sqlstate == "23503" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All that rows and their lines hold.
+fn rows_to_delete(
+    hub: &mut Hub,
+    stream: &Stream,
+    entity: Entity,
+    hub_ids: &[i64],
+) -> DbResult<Vec<HubRow>> {
+    let Some((table, line_table)) = TableId::of(entity) else { return Ok(vec![]) };
+    let references = References::default();
+    let tenant = stream.connection.tenant.as_str();
+    let relation = hub.table(table)?;
+    let of = |relation, table: TableId| Target {
+        relation,
+        table: table.table(),
+        tenant,
+        connection: stream.connection.name.as_str(),
+        references: &references,
+    };
+    let mut rows: Vec<HubRow> = of(&relation, table)
+        .removed(hub_ids, true)?
+        .into_iter()
+        .map(|row| HubRow {
+            hub_id: row.id,
+            record_id: row.source_id.unwrap_or_else(|| row.id.to_string()),
+            called: row
+                .fields
+                .get(label_column(entity))
+                .and_then(|value| value["old"].as_str())
+                .map(str::to_owned),
+            fields: row.fields,
+        })
+        .collect();
+    if let Some(line_table) = line_table {
+        let relation = hub.table(line_table)?;
+        let target = of(&relation, line_table);
+        for line in target.removed(&target.lines_of(hub_ids)?, true)? {
+            let name = line.source_id.unwrap_or_else(|| line.id.to_string());
+            if let Some(row) = rows.iter_mut().find(|row| Some(row.hub_id) == line.parent) {
+                add_line(&mut row.fields, &name, line.fields);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// "Of this entity, exactly these belong to the record": others that the hub holds for it are gone.
@@ -133,6 +288,7 @@ pub fn related<'a>(
     hub: &mut Hub,
     stream: &Stream,
     records: impl Iterator<Item = (i64, &'a Record)>,
+    journal: &mut Journal,
 ) -> DbResult<()> {
     for (hub_id, record) in records {
         for set in &record.related {
@@ -141,7 +297,7 @@ pub fn related<'a>(
             let missing = present_on(hub, stream, &[hub_id], *entity, column, &set.remote_ids)?;
             if !missing.is_empty() {
                 let hub_ids = links::mark_deleted(stream, set.entity, &missing)?;
-                mark_rows(hub, stream, set.entity, hub_ids)?;
+                mark_rows(hub, stream, set.entity, hub_ids, GONE, journal)?;
             }
         }
     }

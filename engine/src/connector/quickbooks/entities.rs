@@ -3,7 +3,7 @@
 use super::kind::Kind;
 use crate::error::{Category, Error};
 use crate::mapping::{Context, FieldError, Program};
-use crate::model::{Cell, Entity, Presence, Record, RecordFailure, Row};
+use crate::model::{Cell, Entity, Presence, Record, RecordFailure};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -71,7 +71,7 @@ pub fn record(
     Ok(Record {
         entity,
         remote_type: remote_type(entity),
-        label: label(entity, &row, &remote_id),
+        label: Record::label_of(entity, &row, &remote_id),
         remote_id,
         presence: Presence::Live,
         hash: Record::content_hash(entity, Presence::Live, &row, &[], &[]),
@@ -229,20 +229,6 @@ fn put(out: &mut Map<String, Value>, key: &str, value: &Value) {
         }
         Value::Number(number) => drop(out.insert(key.into(), number.to_string().into())),
         _ => {}
-    }
-}
-
-fn label(entity: Entity, row: &Row, remote_id: &str) -> String {
-    let column = match entity {
-        Entity::Customers => "email",
-        Entity::Products => "sku",
-        Entity::Vendors => "display_name",
-        Entity::Payments => "reference",
-        _ => "number",
-    };
-    match row.cell(column) {
-        Cell::Text(text) => crate::mask::text(text),
-        _ => remote_id.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::defaults::Programs;
 use crate::error::{Category, Error};
 use crate::mapping::{Context, FieldError, Mapped, Program};
-use crate::model::{Cell, Entity, Presence, Record, RecordFailure, Related, Row};
+use crate::model::{Cell, Entity, Presence, Record, RecordFailure, Related};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -294,7 +294,7 @@ fn record(
         Cell::Text(id) => id.clone(),
         _ => String::new(),
     };
-    let label = label(entity, &row, &remote_id);
+    let label = Record::label_of(entity, &row, &remote_id);
     let hash = Record::content_hash(entity, presence, &row, &lines, &related);
     Record {
         entity,
@@ -308,19 +308,6 @@ fn record(
         raw: raw.map(|raw| Arc::from(raw.get())),
         hash,
         keep_existing: false,
-    }
-}
-
-fn label(entity: Entity, row: &Row, remote_id: &str) -> String {
-    let column = match entity {
-        Entity::Products => "sku",
-        Entity::Customers => "email",
-        _ => "number",
-    };
-    match row.cell(column) {
-        Cell::Text(text) if entity == Entity::Customers => crate::mask::text(text),
-        Cell::Text(text) => text.clone(),
-        _ => remote_id.to_owned(),
     }
 }
 

@@ -1,0 +1,86 @@
+-- What pulls created: a first load of 100,000 orders keeps no change for each, but its sync on each
+-- link (links.created_by). The view sync_changes shows those records from there, and their fields
+-- from the hub as it is now.
+
+-- Records that a sync created and whose links are still kept. PL/pgSQL: the ledger may not be there,
+-- and hubs have schemas of their own. Uses the index links_created_by.
+create function easysync_internal.created_records(tenant text, run_id bigint)
+    returns table (place bigint, connection text, entity text, hub_id bigint, record_id text, label text)
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp rows 100
+as $$
+declare
+    schema_name text := easysync_internal.hub_schema(tenant);
+    parts text;
+begin
+    -- Only what the session may see, whatever was asked for.
+    if schema_name is null or to_regclass('easysync_ledger.links') is null or tenant <> all (easysync.allowed_tenants()) then
+        return;
+    end if;
+    select string_agg(format('select m.*, h.source_connection, %s as called from made as m left join %I.%I as h on h.tenant_id = $1 and h.id = m.hub_id where m.entity = %L',
+                             case t.entity when 'customers' then 'easysync_internal.masked(h.email)'
+                                           when 'vendors' then 'easysync_internal.masked(h.display_name)'
+                                           when 'payments' then 'easysync_internal.masked(h.reference)'
+                                           when 'products' then 'h.sku' else 'h.number' end,
+                             schema_name, t.table_name, t.entity), ' union all ')
+    into parts
+    from easysync_internal.hub_tables() as t where t.table_name = t.entity;
+    return query execute format(
+        'with made as materialized (
+             select l.entity, l.hub_id, l.remote_id, l.account from easysync_ledger.links as l
+             where l.created_by = $2 and l.tenant_id = $1)
+         select row_number() over (order by t.position, x.hub_id),
+                coalesce(x.source_connection, (select min(c.name) from easysync_internal.connections as c
+                                               where c.tenant_id = $1 and c.account = x.account), ''''),
+                x.entity::text, x.hub_id, x.remote_id::text, coalesce(x.called, x.remote_id)
+         from (%s) as x join easysync_internal.hub_tables() as t on t.table_name = x.entity', parts)
+        using tenant, run_id;
+end
+$$;
+
+-- How a value of a hub's column is shown in changes: amounts as texts, times in UTC.
+create function easysync_internal.shown_value(type_name text, expression text) returns text
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case type_name
+        when 'numeric' then format('to_jsonb((%s)::text)', expression)
+        when 'timestamptz' then format('to_jsonb((to_jsonb((%s) at time zone ''UTC'') #>> ''{}'') || ''Z'')', expression)
+        else format('to_jsonb(%s)', expression) end
+$$;
+
+-- What a created record holds, with its lines: every value but nulls and empty JSON. Null: it is no
+-- longer in the hub.
+create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    schema_name text := easysync_internal.hub_schema(tenant);
+    part record;
+    fields jsonb;
+    of_part jsonb;
+begin
+    if schema_name is null or tenant <> all (easysync.allowed_tenants()) then
+        return null;
+    end if;
+    for part in
+        select t.table_name, t.document_column, t.table_name <> t.entity as is_line,
+               string_agg(format('(%L, %s)', c.column_name,
+                                 easysync_internal.shown_value(c.type_name, 'h.' || quote_ident(c.column_name))), ', ') as columns
+        from easysync_internal.hub_tables() as t
+        join easysync_internal.hub_columns() as c on c.table_name = t.table_name
+        where t.entity = entity_name and c.column_name not in ('tenant_id', 'id')
+          and (c.column_name <> t.document_column or t.table_name = t.entity)
+        group by t.table_name, t.document_column, t.entity, t.position order by t.position
+    loop
+        execute format(
+            'select jsonb_object_agg(%s v.path, jsonb_build_object(''old'', null, ''new'', v.new))
+             from %I.%I as h cross join lateral (values %s) as v (path, new)
+             where h.tenant_id = $1 and h.%I = $2 and v.new is not null and v.new not in (''{}'', ''[]'')',
+            case when part.is_line then '''lines['' || coalesce(h.source_id, h.id::text) || ''].'' ||' else '' end,
+            schema_name, part.table_name, part.columns, part.document_column)
+        into of_part using tenant, id;
+        fields := coalesce(fields || coalesce(of_part, '{}'), of_part);
+        exit when fields is null;
+    end loop;
+    return fields;
+end
+$$;
