@@ -1,5 +1,6 @@
 -- Whose data a session may see. The one place where it is decided: every view filters by
--- visible_tenants(), every function starts with easysync.current_tenant().
+-- visible_tenants(), every function starts with easysync.current_tenant(). Whether that is a tenant or
+-- its sandbox is decided here, too.
 --
 -- A tenant is chosen by the setting easysync.tenant_id, which anyone can set: it only selects among
 -- the tenants that tenant_members gives to the session's user. Under a role of easysync.gateway_roles
@@ -25,7 +26,8 @@ exception when invalid_text_representation then
 end
 $$;
 
-create function easysync.allowed_tenants() returns text[]
+-- The live tenants that are the session's own.
+create function easysync_internal.own_tenants() returns text[]
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -33,12 +35,15 @@ declare
     tenants text[];
 begin
     if claim is not null then
-        return array[claim];
+        -- A sandbox is reached by its tenant, and only while it is on.
+        return case when easysync_internal.is_twin(claim) then array[]::text[] else array[claim] end;
     end if;
     if (select rolsuper from pg_roles where rolname = session_user) then
         select array_agg(distinct t order by t) into tenants
         from (select 'default' union all select tenant_id from easysync_internal.tenant_members
-              union all select tenant_id from easysync_internal.connections) as known (t);
+              union all select tenant_id from easysync_internal.sandboxes
+              union all select tenant_id from easysync_internal.connections) as known (t)
+        where not easysync_internal.is_twin(t);
         return tenants;
     end if;
     -- Nobody is a member of anything: an installation for one tenant, open to every easysync role.
@@ -54,18 +59,34 @@ begin
     return tenants;
 end
 $$;
+
+-- With the sandboxes that are on: hub tables of both hold rows, and applications go on reading the live ones.
+create function easysync.allowed_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select coalesce(array_agg(distinct a.tenant order by a.tenant), '{}')
+            from unnest(easysync_internal.own_tenants()) as o (tenant)
+            cross join lateral (values (o.tenant), (easysync_internal.in_force(o.tenant))) as a (tenant));
+end
+$$;
 comment on function easysync.allowed_tenants() is 'The tenants that this session''s user may see';
 
--- What the session asks for: null when it says nothing, or '*' for all.
+-- What the session asks for: null when it says nothing, or '*' for all. A sandbox that is on is its tenant.
 create function easysync_internal.asked_tenant() returns text
-    language sql stable set search_path = pg_catalog, pg_temp
-as $$ select nullif(current_setting('easysync.tenant_id', true), '') $$;
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select s.tenant_id from easysync_internal.sandboxes as s
+                     where s.enabled and easysync_internal.twin_of(s.tenant_id) = current_setting('easysync.tenant_id', true)),
+                    nullif(current_setting('easysync.tenant_id', true), ''))
+$$;
 
-create function easysync.current_tenant() returns text
+-- The live tenant that the session works for.
+create function easysync_internal.selected_tenant() returns text
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    allowed text[] := easysync.allowed_tenants();
+    allowed text[] := easysync_internal.own_tenants();
     asked text := nullif(easysync_internal.asked_tenant(), '*');
 begin
     if asked = any (allowed) then
@@ -91,15 +112,24 @@ begin
         format('SET easysync.tenant_id to one of: %s.', array_to_string(allowed, ', ')));
 end
 $$;
+
+-- While its sandbox is on a tenant is its twin: here, and in what the views show.
+create function easysync.current_tenant() returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return easysync_internal.in_force(easysync_internal.selected_tenant());
+end
+$$;
 comment on function easysync.current_tenant() is 'The tenant of this session';
 
--- The tenants that the views show: the current one, or all allowed where '*' is asked or nothing is
+-- The live tenants that the session looks at: the current one, or all allowed where '*' is asked or nothing is
 -- and there are several. A tenant that isn't allowed shows nothing.
-create function easysync_internal.visible_tenants() returns text[]
+create function easysync_internal.selected_tenants() returns text[]
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    allowed text[] := easysync.allowed_tenants();
+    allowed text[] := easysync_internal.own_tenants();
     asked text := easysync_internal.asked_tenant();
 begin
     if asked = '*' then
@@ -111,18 +141,32 @@ begin
 end
 $$;
 
+-- The tenants that the views show.
+create function easysync_internal.visible_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(select easysync_internal.in_force(s.tenant) from unnest(easysync_internal.selected_tenants()) as s (tenant));
+end
+$$;
+
 create function easysync.add_tenant_member(role name, tenant text) returns void
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    allowed text[] := easysync.allowed_tenants();
+    allowed text[] := easysync_internal.own_tenants();
     is_super boolean := (select rolsuper from pg_roles where rolname = session_user);
     first_member boolean := not exists (select from easysync_internal.tenant_members);
 begin
     if add_tenant_member.tenant is null or add_tenant_member.tenant !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$' then
         perform easysync_internal.raise_argument(format('invalid tenant %s', coalesce('"' || add_tenant_member.tenant || '"', 'NULL')),
             'A tenant is 1 to 63 letters, digits, "_", ".", ":", "-".');
+    end if;
+    if add_tenant_member.tenant like '%:sandbox'
+       and (easysync_internal.is_twin(add_tenant_member.tenant) or not easysync_internal.tenant_exists(add_tenant_member.tenant)) then
+        perform easysync_internal.raise_argument(format('"%s" is the name of a sandbox', add_tenant_member.tenant),
+            'Members of a tenant are members of its sandbox, too.');
     end if;
     if not exists (select from pg_roles where rolname = add_tenant_member.role) then
         perform easysync_internal.raise_argument(format('unknown role %s', coalesce('"' || add_tenant_member.role || '"', 'NULL')),
@@ -187,4 +231,5 @@ as $$
         or exists (select from easysync_internal.connections as c where c.tenant_id = tenant)
         or exists (select from easysync_internal.settings as s where s.tenant_id = tenant)
         or exists (select from easysync_internal.sync_runs as r where r.tenant_id = tenant)
+        or exists (select from easysync_internal.sandboxes as x where x.tenant_id = tenant)
 $$;

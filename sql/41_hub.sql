@@ -7,28 +7,78 @@ create function easysync.create_hub(schema text default 'commerce') returns text
 as $$
 declare
     tenant text := easysync.current_tenant();
+    twin boolean := easysync_internal.is_twin(tenant);
+    hub text := schema;
     made integer;
 begin
-    if schema is null or schema = '' or schema ~ '^pg_' or length(schema) > 63
-       or schema in ('information_schema', 'easysync', 'easysync_internal', 'easysync_ledger') then
-        perform easysync_internal.raise_argument(format('a hub can not be in schema %s', coalesce('"' || schema || '"', 'NULL')),
+    if hub is null or hub = '' or hub ~ '^pg_' or length(hub) > 63
+       or hub in ('information_schema', 'easysync', 'easysync_internal', 'easysync_ledger') then
+        perform easysync_internal.raise_argument(format('a hub can not be in schema %s', coalesce('"' || hub || '"', 'NULL')),
             'Name a schema of your own, e.g. commerce.');
+    end if;
+    if twin then
+        hub := easysync_internal.sandbox_hub(hub);
     end if;
     perform easysync_internal.create_ledger();
     -- Two sessions at once: the second finds everything made.
-    perform pg_advisory_xact_lock(hashtextextended('easysync hub ' || schema, 0));
-    perform easysync_internal.check_hub_rights(schema);
-    made := easysync_internal.make_hub_tables(schema);
-    perform easysync_internal.make_hub_triggers(schema);
-    perform easysync_internal.note_hub(tenant, schema);
+    perform pg_advisory_xact_lock(hashtextextended('easysync hub ' || hub, 0));
+    perform easysync_internal.check_hub_rights(hub);
+    made := easysync_internal.make_hub_tables(hub);
+    perform easysync_internal.make_hub_triggers(hub);
+    perform easysync_internal.note_hub(tenant, hub);
     if made > 0 then
-        raise notice 'created the hub in schema % (% tables)', schema, made;
-        perform easysync_internal.audit(tenant, 'create_hub', schema, null, jsonb_build_object('tables', made));
+        raise notice 'created the hub in schema % (% tables)', hub, made;
+        perform easysync_internal.audit(tenant, 'create_hub', hub, null, jsonb_build_object('tables', made));
+        if twin then
+            perform easysync_internal.adapt_sandbox_hub(tenant, hub);
+        end if;
     end if;
-    return schema;
+    return hub;
 end
 $$;
 comment on function easysync.create_hub(text) is 'Create the hub tables (they are yours, not the extension''s)';
+
+-- Schema of a sandbox's hub, for that of the tenant's: `commerce_sandbox`. A name that would be too long
+-- for Postgres is told by its hash.
+create function easysync_internal.sandbox_hub(schema_name text) returns text
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case when schema_name ~ '_sandbox$' then schema_name
+                when octet_length(schema_name) <= 55 then schema_name || '_sandbox'
+                else 'hub_' || left(md5(schema_name), 16) || '_sandbox' end
+$$;
+
+-- YS409 where tables of the schema are live and the hub would be a sandbox's, or the other way round.
+-- By the names of tenants: links between tenants and hubs outlive DROP EXTENSION.
+create function easysync_internal.check_hub_is_apart(schema_name text, twin boolean) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from easysync_ledger.tenants as t
+               where t.hub_schema = schema_name and (t.tenant_id like '%:sandbox' and schema_name like '%\_sandbox') <> twin) then
+        perform easysync_internal.raise_error('YS409',
+            format('schema "%s" holds the hub of a %s', schema_name, case when twin then 'live tenant' else 'sandbox' end),
+            'category: conflict, code: hub_in_use', 'Name another schema: SELECT easysync.create_hub(''...'').');
+    end if;
+end
+$$;
+
+-- What an application writes there is the sandbox's, too; and policies are as on the live hub.
+create function easysync_internal.adapt_sandbox_hub(twin text, schema_name text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    hub_table record;
+begin
+    for hub_table in select t.table_name from easysync_internal.hub_tables() as t loop
+        execute format('alter table %I.%I alter column tenant_id set default %L', schema_name, hub_table.table_name,
+                       easysync_internal.twin_of('default'));
+    end loop;
+    if to_regprocedure(quote_ident(easysync_internal.hub_schema(easysync_internal.live_of(twin))) || '.easysync_tenants()') is not null then
+        perform easysync.enable_row_security();
+    end if;
+end
+$$;
 
 -- The session user's rights: CREATE in the database or in the schema, and ownership of hub tables
 -- that are there already.
@@ -232,6 +282,7 @@ as $$
 declare
     chosen text;
 begin
+    perform easysync_internal.check_hub_is_apart(schema_name, easysync_internal.is_twin(tenant));
     insert into easysync_ledger.hubs as h (schema_name, schema_version, created_by)
     values (schema_name, easysync_internal.schema_version(), session_user)
     on conflict on constraint hubs_pkey do update set schema_version = excluded.schema_version

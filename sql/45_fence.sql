@@ -175,7 +175,7 @@ create function easysync.unfence(mode text) returns boolean
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    tenant text := easysync.current_tenant();
+    live text := easysync_internal.selected_tenant();
     was record;
     here record;
     accounts text;
@@ -196,6 +196,7 @@ begin
       into accounts, others from easysync_internal.connections;
     if mode = 'copy' then
         perform easysync_internal.forget_accounts();
+        perform easysync_internal.sandbox_all();
     end if;
     perform easysync_internal.accept_identity(mode, verify => mode = 'takeover');
     select * into here from easysync_internal.whereabouts();
@@ -203,7 +204,9 @@ begin
         case when others > 0 then format('%s of other tenants', others) end);
     raise notice 'identity accepted: system %, database %, instance %, timeline %, Postgres %',
         here.system_identifier, here.database_oid, here.instance, here.timeline, here.major;
-    perform easysync_internal.audit(tenant, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here));
+    -- A copy goes on in its sandbox, whose log begins with what made it one.
+    perform easysync_internal.audit(t.id, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here))
+    from (select live as id union select easysync_internal.in_force(live)) as t;
     perform easysync_internal.ensure_log_partitions();
     perform easysync_internal.wake();
     return true;
@@ -211,14 +214,14 @@ end
 $$;
 comment on function easysync.unfence(text) is 'Accept this cluster and database as the one that syncs';
 
--- A copy: credentials are erased, queue, intents and what was still to run dropped, the connections
--- marked as sandbox. Hub rows, links and logs stay.
+-- A copy: credentials are erased, queue, intents and what was still to run dropped. Hub rows, links and
+-- logs stay.
 create function easysync_internal.forget_accounts() returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
     update easysync_internal.connections
-    set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, sandbox = true, status = 'disabled',
+    set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, status = 'disabled',
         status_reason = 'a copy of another database: its credentials were erased',
         status_hint = 'Give it credentials of its own with easysync.set_credentials, then easysync.enable.', changed_at = now();
     delete from easysync_internal.sync_queue;

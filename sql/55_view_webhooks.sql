@@ -1,6 +1,6 @@
 -- Deliveries as people and platforms see them: a view, so that it shows and takes those of the session's
 -- own tenants only. It is inserted into like a table; what is left out has the table's defaults.
-create view easysync.webhook_events with (security_barrier, check_option = local) as
+create view easysync.webhook_events with (security_barrier) as
 select w.event_id, w.tenant_id, w.connection, w.headers, w.body, w.received_at, w.status, w.status_reason, w.topic,
        w.remote_ids, w.sync_id, w.processed_at
 from easysync_internal.webhook_events as w
@@ -23,3 +23,43 @@ grant insert (tenant_id, connection, headers, body) on easysync.webhook_events t
 grant select on easysync.webhook_events to easysync_operator;
 -- Which tenants it takes: checked against whoever delivers.
 grant execute on function easysync_internal.visible_tenants() to easysync_webhook;
+
+-- Platforms don't know of a sandbox: they deliver to the live tenant, whose events are kept while it is on.
+-- Those of the sandbox' own accounts are told by their connection's name, else by who signed.
+create function easysync_internal.delivered_to(tenant text, connection_name text, headers jsonb, body text) returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    twin text := nullif(easysync_internal.in_force(tenant), tenant);
+    names text[] := (select coalesce(array_agg(c.tenant_id), '{}') from easysync_internal.connections as c
+                     where c.tenant_id in (tenant, twin) and c.name = connection_name);
+begin
+    if twin is null or twin <> all (names) then
+        return tenant;
+    elsif tenant <> all (names) or easysync_internal.judge_webhook(twin, connection_name, headers, body) ->> 'verdict' in ('accepted', 'ignored') then
+        return twin;
+    end if;
+    return tenant;
+end
+$$;
+
+create function easysync_internal.take_delivery() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    new.tenant_id := coalesce(new.tenant_id, 'default');
+    if new.tenant_id <> all (easysync_internal.selected_tenants() || easysync_internal.visible_tenants()) then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', left(new.tenant_id, 63)),
+            'category: authentication, code: tenant_not_allowed', 'Leave out tenant_id, or SET easysync.tenant_id to one of your own.');
+    end if;
+    if jsonb_typeof(new.headers) = 'object' and new.body is not null then
+        new.tenant_id := easysync_internal.delivered_to(new.tenant_id, new.connection, new.headers, new.body);
+    end if;
+    insert into easysync_internal.webhook_events (tenant_id, connection, headers, body)
+    values (new.tenant_id, new.connection, new.headers, new.body) returning event_id, received_at, status
+    into new.event_id, new.received_at, new.status;
+    return new;
+end
+$$;
+create trigger take instead of insert on easysync.webhook_events
+    for each row execute function easysync_internal.take_delivery();

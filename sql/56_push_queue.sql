@@ -3,7 +3,8 @@
 -- to a refund is queued as its order.
 
 -- Folds noted changes of a tenant's hub into the queues of the connections that are pushed to; never
--- into that of the connection that a change came from. Returns how many notes were taken.
+-- into that of the connection that a change came from. Returns how many notes were taken. What was written
+-- in the tenant's name into another schema (a sandbox's hub, an old one) is nobody's.
 create function easysync_internal.push_fold(tenant text) returns bigint
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
@@ -23,11 +24,11 @@ begin
     execute format($sql$
         with noted as (
             select c.entity, c.hub_id, c.origin, c.changed_at, c.operation
-            from easysync_internal.hub_changes as c where c.change_id = any ($2) and c.entity <> 'refunds'
+            from easysync_internal.hub_changes as c where c.change_id = any ($2) and c.hub_schema = %1$L and c.entity <> 'refunds'
             union all
             select 'orders', r.order_id, c.origin, c.changed_at, 'update'
             from easysync_internal.hub_changes as c join %1$I.refunds as r on r.tenant_id = c.tenant_id and r.id = c.hub_id
-            where c.change_id = any ($2) and c.entity = 'refunds'),
+            where c.change_id = any ($2) and c.hub_schema = %1$L and c.entity = 'refunds'),
         wanted as (
             select s.connection, n.entity, n.hub_id, min(n.changed_at) as queued_at,
                    case when bool_or(n.operation = 'delete') then 'delete' else 'update' end as operation

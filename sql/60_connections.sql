@@ -127,7 +127,8 @@ begin
 end
 $$;
 
--- Two connections to one account would share its links and fight over its rows.
+-- Two connections to one account would share its links and fight over its rows; and a sandbox has no
+-- account that is live.
 create function easysync_internal.check_account_is_free(tenant text, connection_name text, account_key text) returns void
     language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
@@ -140,7 +141,27 @@ begin
         perform easysync_internal.raise_error('YS409', format('the account of "%s" is already connected as "%s"', connection_name, other),
             'category: conflict, code: account_connected', format('Use "%s", or disconnect it first.', other));
     end if;
+    other := easysync_internal.counterpart(tenant, account_key);
+    if other is not null then
+        perform easysync_internal.raise_error('YS409',
+            case when easysync_internal.is_twin(tenant) then format('the account of "%s" is live, as "%s": the sandbox can not have it', connection_name, other)
+                 else format('the account of "%s" is connected in the sandbox, as "%s"', connection_name, other) end,
+            'category: conflict, code: account_is_live',
+            case when easysync_internal.is_twin(tenant) then 'Connect an account that is for trials: a staging shop, a company on QuickBooks'' sandbox.'
+                 else format('Disconnect "%s" in the sandbox first.', other) end);
+    end if;
 end
+$$;
+
+-- Connection by which the other one of a tenant and its sandbox has an account; null: it has not. A
+-- shop is the same by http and https, and with and without www.
+create function easysync_internal.counterpart(tenant text, account_key text) returns text
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select min(c.name)
+    from easysync_internal.connections as c
+    where c.tenant_id = coalesce(easysync_internal.live_of(counterpart.tenant), easysync_internal.twin_of(counterpart.tenant))
+      and regexp_replace(c.account, '^https?://(www\.)?', '') = regexp_replace(counterpart.account_key, '^https?://(www\.)?', '')
 $$;
 
 -- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
@@ -151,7 +172,10 @@ declare
     hub text;
 begin
     perform easysync_internal.create_ledger();
-    hub := coalesce(easysync_internal.hub_schema(tenant), 'commerce');
+    hub := coalesce(easysync_internal.hub_schema(tenant), easysync_internal.hub_schema(easysync_internal.live_of(tenant)), 'commerce');
+    if easysync_internal.is_twin(tenant) then
+        hub := easysync_internal.sandbox_hub(hub);
+    end if;
     if exists (select from easysync_internal.hub_tables() as t where to_regclass(format('%I.%I', hub, t.table_name)) is null)
        or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub) then
         perform easysync.create_hub(hub);
@@ -172,8 +196,9 @@ as $$
 begin
     begin
         insert into easysync_internal.connections as c
-            (tenant_id, name, connector, status, status_reason, account, settings)
-        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings);
+            (tenant_id, name, connector, status, status_reason, account, settings, sandbox)
+        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings,
+                easysync_internal.is_twin(tenant));
     exception when unique_violation then
         -- Somebody connected under this name while we were asking the platform.
         perform easysync_internal.check_name_is_free(tenant, connection_name);

@@ -94,7 +94,7 @@ begin
         insert into easysync_internal.sync_runs as r
             (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, sandbox)
         values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, looks_only, session_user,
-                coalesce((select c.sandbox from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection), false))
+                easysync_internal.is_twin(tenant))
         on conflict do nothing
         returning r.sync_id into new_id;
         if new_id is not null then

@@ -45,7 +45,7 @@ begin
         'version', easysync_internal.library_version(),
         'worker', worker,
         'fenced', fence.state = 'fenced',
-        'sandbox', easysync_internal.asked_tenant() like '%:sandbox' is true,
+        'sandbox', exists (select from unnest(easysync_internal.visible_tenants()) as v (tenant) where easysync_internal.is_twin(v.tenant)),
         'queue', easysync_internal.health_queue(),
         'connections', connections);
 end

@@ -130,7 +130,8 @@ begin
     delete from easysync_internal.confirmations as c where c.expires_at < clock_timestamp() - interval '1 day';
     with expired as (
         update easysync_internal.sync_runs as r set status = 'expired', finished_at = clock_timestamp()
-        where r.status = 'awaiting_confirmation' and r.confirm_until < clock_timestamp() returning r.sync_id)
+        where r.status = 'awaiting_confirmation' and r.confirm_until < clock_timestamp()
+          and r.tenant_id <> all (easysync_internal.resting_tenants()) returning r.sync_id)
     select array_agg(sync_id) into gone from expired;
     update easysync_internal.sync_run_steps as s set status = 'expired', phase = null, finished_at = clock_timestamp()
     where s.sync_id = any (gone) and s.status = 'awaiting_confirmation';

@@ -42,6 +42,8 @@ begin
             'Begin again: easysync.oauth_authorize_url.');
     end if;
     known := easysync_internal.known_connection(tenant, state ->> 'connection');
+    -- Before anybody is asked: a new grant to a live company could end the one that is in use.
+    perform easysync_internal.check_account_is_free(tenant, known.name, state ->> 'realm');
     begin
         insert into easysync_internal.oauth_states (nonce, spent_at) values (state ->> 'nonce', clock_timestamp());
     exception when unique_violation then

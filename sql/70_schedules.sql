@@ -218,8 +218,8 @@ create function easysync_internal.log_row(tenant text, level text, operation tex
 as $$
 #variable_conflict use_variable
 begin
-    insert into easysync_internal.sync_log (tenant_id, level, operation, result, message, sync_id, connection, entity)
-    select tenant, level, operation, result, message, sync_id, connection, entity
+    insert into easysync_internal.sync_log (tenant_id, level, operation, result, message, sync_id, connection, entity, sandbox)
+    select tenant, level, operation, result, message, sync_id, connection, entity, easysync_internal.is_twin(tenant)
     where array_position(array['debug', 'info', 'warn', 'error'], level)
           >= array_position(array['debug', 'info', 'warn', 'error'], easysync_internal.setting(tenant, 'log_level'));
 exception when check_violation then
@@ -229,7 +229,8 @@ $$;
 
 -- For the worker: slots of a schedule have come. Queues a run for each, unless an earlier one still
 -- runs and the schedule skips then, and notes up to when slots are done with: both or neither.
--- Somebody who changed the schedule meanwhile has the last word. Returns how many were queued.
+-- Somebody who changed the schedule meanwhile has the last word, and so has who switched the sandbox.
+-- Returns how many were queued.
 create function easysync_internal.fire_schedule(tenant text, schedule_name text, was_decided bigint, decided bigint, slots bigint[],
                                                 missed_slots integer)
     returns integer
@@ -245,7 +246,7 @@ begin
     where s.tenant_id = tenant and s.name = schedule_name and s.active
       and (extract(epoch from s.decided_at) * 1000000)::bigint = was_decided
     for update;
-    if not found then
+    if not found or not easysync_internal.may_start(tenant) then
         return 0;
     end if;
     obstacle := case when cardinality(slots) > 0 then easysync_internal.schedule_obstacle(known)

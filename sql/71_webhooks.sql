@@ -28,14 +28,16 @@ create function easysync.receive_webhook(connection text, headers jsonb, body te
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    tenant text := easysync.current_tenant();
-    known easysync_internal.connections := easysync_internal.known_connection(tenant, receive_webhook.connection);
+    tenant text := easysync_internal.selected_tenant();
+    known easysync_internal.connections;
     verdict text;
     new_id bigint;
 begin
     if receive_webhook.headers is null or jsonb_typeof(receive_webhook.headers) <> 'object' then
         perform easysync_internal.raise_argument('headers must be a JSON object', 'E.g. {"x-wc-webhook-signature": "...", "x-wc-webhook-topic": "order.updated"}.');
     end if;
+    tenant := easysync_internal.delivered_to(tenant, receive_webhook.connection, receive_webhook.headers, coalesce(receive_webhook.body, ''));
+    known := easysync_internal.known_connection(tenant, receive_webhook.connection);
     verdict := easysync_internal.judge_webhook(tenant, known.name, receive_webhook.headers, coalesce(receive_webhook.body, '')) ->> 'verdict';
     if verdict = 'ping' then
         return 0;

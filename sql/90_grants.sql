@@ -49,7 +49,7 @@ grant select, insert, update, delete on easysync_internal.connections, easysync_
     easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts,
     easysync_internal.confirmations to easysync_worker;
 grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
-grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members to easysync_worker;
+grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members, easysync_internal.sandboxes to easysync_worker;
 grant execute on all functions in schema easysync_internal to easysync_worker;
 
 -- Last: the launcher looks for this database when CREATE EXTENSION commits.

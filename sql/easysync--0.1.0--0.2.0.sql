@@ -71,7 +71,7 @@ create or replace function easysync.unfence(mode text) returns boolean
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    tenant text := easysync.current_tenant();
+    live text := easysync_internal.selected_tenant();
     was record;
     here record;
     accounts text;
@@ -92,6 +92,7 @@ begin
       into accounts, others from easysync_internal.connections;
     if mode = 'copy' then
         perform easysync_internal.forget_accounts();
+        perform easysync_internal.sandbox_all();
     end if;
     perform easysync_internal.accept_identity(mode, verify => mode = 'takeover');
     select * into here from easysync_internal.whereabouts();
@@ -99,21 +100,23 @@ begin
         case when others > 0 then format('%s of other tenants', others) end);
     raise notice 'identity accepted: system %, database %, instance %, timeline %, Postgres %',
         here.system_identifier, here.database_oid, here.instance, here.timeline, here.major;
-    perform easysync_internal.audit(tenant, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here));
+    -- A copy goes on in its sandbox, whose log begins with what made it one.
+    perform easysync_internal.audit(t.id, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here))
+    from (select live as id union select easysync_internal.in_force(live)) as t;
     perform easysync_internal.ensure_log_partitions();
     perform easysync_internal.wake();
     return true;
 end
 $$;
 
--- A copy: credentials are erased, queue, intents and what was still to run dropped, the connections
--- marked as sandbox. Hub rows, links and logs stay.
+-- A copy: credentials are erased, queue, intents and what was still to run dropped. Hub rows, links and
+-- logs stay.
 create or replace function easysync_internal.forget_accounts() returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
     update easysync_internal.connections
-    set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, sandbox = true, status = 'disabled',
+    set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, status = 'disabled',
         status_reason = 'a copy of another database: its credentials were erased',
         status_hint = 'Give it credentials of its own with easysync.set_credentials, then easysync.enable.', changed_at = now();
     delete from easysync_internal.sync_queue;
@@ -612,6 +615,7 @@ begin
 end
 $$;
 
+-- Queues a run; never waits for another session, but for one with the same idempotency key.
 create or replace function easysync_internal.queue_sync(tenant text, entity text, mode text, connection text, ids text[], filters jsonb,
                                              idempotency_key text default null, triggered_by text default 'manual',
                                              failure_ids bigint[] default null, looks_only boolean default false)
@@ -627,7 +631,7 @@ begin
         insert into easysync_internal.sync_runs as r
             (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, sandbox)
         values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, looks_only, session_user,
-                coalesce((select c.sandbox from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection), false))
+                easysync_internal.is_twin(tenant))
         on conflict do nothing
         returning r.sync_id into new_id;
         if new_id is not null then
@@ -875,7 +879,8 @@ comment on column easysync.sync_conflicts.tenant_id is 'tenant (last column of e
 -- to a refund is queued as its order.
 
 -- Folds noted changes of a tenant's hub into the queues of the connections that are pushed to; never
--- into that of the connection that a change came from. Returns how many notes were taken.
+-- into that of the connection that a change came from. Returns how many notes were taken. What was written
+-- in the tenant's name into another schema (a sandbox's hub, an old one) is nobody's.
 create function easysync_internal.push_fold(tenant text) returns bigint
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
@@ -895,11 +900,11 @@ begin
     execute format($sql$
         with noted as (
             select c.entity, c.hub_id, c.origin, c.changed_at, c.operation
-            from easysync_internal.hub_changes as c where c.change_id = any ($2) and c.entity <> 'refunds'
+            from easysync_internal.hub_changes as c where c.change_id = any ($2) and c.hub_schema = %1$L and c.entity <> 'refunds'
             union all
             select 'orders', r.order_id, c.origin, c.changed_at, 'update'
             from easysync_internal.hub_changes as c join %1$I.refunds as r on r.tenant_id = c.tenant_id and r.id = c.hub_id
-            where c.change_id = any ($2) and c.entity = 'refunds'),
+            where c.change_id = any ($2) and c.hub_schema = %1$L and c.entity = 'refunds'),
         wanted as (
             select s.connection, n.entity, n.hub_id, min(n.changed_at) as queued_at,
                    case when bool_or(n.operation = 'delete') then 'delete' else 'update' end as operation
@@ -1504,7 +1509,8 @@ begin
     delete from easysync_internal.confirmations as c where c.expires_at < clock_timestamp() - interval '1 day';
     with expired as (
         update easysync_internal.sync_runs as r set status = 'expired', finished_at = clock_timestamp()
-        where r.status = 'awaiting_confirmation' and r.confirm_until < clock_timestamp() returning r.sync_id)
+        where r.status = 'awaiting_confirmation' and r.confirm_until < clock_timestamp()
+          and r.tenant_id <> all (easysync_internal.resting_tenants()) returning r.sync_id)
     select array_agg(sync_id) into gone from expired;
     update easysync_internal.sync_run_steps as s set status = 'expired', phase = null, finished_at = clock_timestamp()
     where s.sync_id = any (gone) and s.status = 'awaiting_confirmation';
@@ -1556,6 +1562,8 @@ begin
             'Begin again: easysync.oauth_authorize_url.');
     end if;
     known := easysync_internal.known_connection(tenant, state ->> 'connection');
+    -- Before anybody is asked: a new grant to a live company could end the one that is in use.
+    perform easysync_internal.check_account_is_free(tenant, known.name, state ->> 'realm');
     begin
         insert into easysync_internal.oauth_states (nonce, spent_at) values (state ->> 'nonce', clock_timestamp());
     exception when unique_violation then
@@ -1733,7 +1741,7 @@ create index notifications_open on easysync_internal.notifications (tenant_id, e
 -- is too large to be one is refused at the door.
 create table easysync_internal.webhook_events (
     event_id bigint generated by default as identity primary key,
-    tenant_id text not null default 'default' check (length(tenant_id) <= 63),
+    tenant_id text not null default 'default' check (length(tenant_id) <= 71),
     connection text not null check (length(connection) <= 63),
     headers jsonb not null
         constraint headers_are_a_small_object check (jsonb_typeof(headers) = 'object' and octet_length(headers::text) <= 65536),
@@ -1961,8 +1969,9 @@ as $$
 begin
     begin
         insert into easysync_internal.connections as c
-            (tenant_id, name, connector, status, status_reason, account, settings)
-        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings);
+            (tenant_id, name, connector, status, status_reason, account, settings, sandbox)
+        values (tenant, connection_name, connector_name, 'disabled', 'stored without a check', answer ->> 'account_key', store_connection.settings,
+                easysync_internal.is_twin(tenant));
     exception when unique_violation then
         -- Somebody connected under this name while we were asking the platform.
         perform easysync_internal.check_name_is_free(tenant, connection_name);
@@ -2239,7 +2248,7 @@ grant select on easysync.schedules, easysync.upcoming_syncs, easysync.notificati
 
 -- Deliveries as people and platforms see them: a view, so that it shows and takes those of the session's
 -- own tenants only. It is inserted into like a table; what is left out has the table's defaults.
-create view easysync.webhook_events with (security_barrier, check_option = local) as
+create view easysync.webhook_events with (security_barrier) as
 select w.event_id, w.tenant_id, w.connection, w.headers, w.body, w.received_at, w.status, w.status_reason, w.topic,
        w.remote_ids, w.sync_id, w.processed_at
 from easysync_internal.webhook_events as w
@@ -2483,8 +2492,8 @@ create function easysync_internal.log_row(tenant text, level text, operation tex
 as $$
 #variable_conflict use_variable
 begin
-    insert into easysync_internal.sync_log (tenant_id, level, operation, result, message, sync_id, connection, entity)
-    select tenant, level, operation, result, message, sync_id, connection, entity
+    insert into easysync_internal.sync_log (tenant_id, level, operation, result, message, sync_id, connection, entity, sandbox)
+    select tenant, level, operation, result, message, sync_id, connection, entity, easysync_internal.is_twin(tenant)
     where array_position(array['debug', 'info', 'warn', 'error'], level)
           >= array_position(array['debug', 'info', 'warn', 'error'], easysync_internal.setting(tenant, 'log_level'));
 exception when check_violation then
@@ -2494,7 +2503,8 @@ $$;
 
 -- For the worker: slots of a schedule have come. Queues a run for each, unless an earlier one still
 -- runs and the schedule skips then, and notes up to when slots are done with: both or neither.
--- Somebody who changed the schedule meanwhile has the last word. Returns how many were queued.
+-- Somebody who changed the schedule meanwhile has the last word, and so has who switched the sandbox.
+-- Returns how many were queued.
 create function easysync_internal.fire_schedule(tenant text, schedule_name text, was_decided bigint, decided bigint, slots bigint[],
                                                 missed_slots integer)
     returns integer
@@ -2510,7 +2520,7 @@ begin
     where s.tenant_id = tenant and s.name = schedule_name and s.active
       and (extract(epoch from s.decided_at) * 1000000)::bigint = was_decided
     for update;
-    if not found then
+    if not found or not easysync_internal.may_start(tenant) then
         return 0;
     end if;
     obstacle := case when cardinality(slots) > 0 then easysync_internal.schedule_obstacle(known)
@@ -2642,14 +2652,16 @@ create function easysync.receive_webhook(connection text, headers jsonb, body te
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    tenant text := easysync.current_tenant();
-    known easysync_internal.connections := easysync_internal.known_connection(tenant, receive_webhook.connection);
+    tenant text := easysync_internal.selected_tenant();
+    known easysync_internal.connections;
     verdict text;
     new_id bigint;
 begin
     if receive_webhook.headers is null or jsonb_typeof(receive_webhook.headers) <> 'object' then
         perform easysync_internal.raise_argument('headers must be a JSON object', 'E.g. {"x-wc-webhook-signature": "...", "x-wc-webhook-topic": "order.updated"}.');
     end if;
+    tenant := easysync_internal.delivered_to(tenant, receive_webhook.connection, receive_webhook.headers, coalesce(receive_webhook.body, ''));
+    known := easysync_internal.known_connection(tenant, receive_webhook.connection);
     verdict := easysync_internal.judge_webhook(tenant, known.name, receive_webhook.headers, coalesce(receive_webhook.body, '')) ->> 'verdict';
     if verdict = 'ping' then
         return 0;
@@ -2913,3 +2925,603 @@ end
 $function$;
 revoke all on function easysync_internal.go_on_counting() from public;
 grant execute on function easysync_internal.go_on_counting() to easysync_worker;
+
+-- Sandboxes.
+-- ==========
+
+-- Tenants that ever had a sandbox; `enabled`: it is on.
+create table easysync_internal.sandboxes (
+    tenant_id text primary key,     -- the live one
+    enabled boolean not null,
+    switched_at timestamptz not null default clock_timestamp(),
+    switched_by name not null
+);
+select pg_catalog.pg_extension_config_dump('easysync_internal.sandboxes'::pg_catalog.regclass, '');
+grant select on easysync_internal.sandboxes to easysync_worker;
+
+create function easysync_internal.twin_of(tenant text) returns text
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$ select tenant || ':sandbox' $$;
+
+-- The live tenant whose sandbox this is; null: it is none. By the table, not by the name: an older
+-- installation may have a live tenant that is called like that.
+create function easysync_internal.live_of(tenant text) returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$ select s.tenant_id from easysync_internal.sandboxes as s where easysync_internal.twin_of(s.tenant_id) = tenant $$;
+
+create function easysync_internal.is_twin(tenant text) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$ select easysync_internal.live_of(tenant) is not null $$;
+
+-- Who stands for a live tenant now: itself, or its twin.
+create function easysync_internal.in_force(tenant text) returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select case when exists (select from easysync_internal.sandboxes as s where s.tenant_id = tenant and s.enabled)
+                then easysync_internal.twin_of(tenant) else tenant end
+$$;
+
+-- Live tenants whose sandbox is on, and sandboxes that are off.
+create function easysync_internal.resting_tenants() returns text[]
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(array_agg(case when s.enabled then s.tenant_id else easysync_internal.twin_of(s.tenant_id) end), '{}')
+    from easysync_internal.sandboxes as s
+$$;
+
+-- For the worker, in the transaction that starts something for the tenant: until that ends, nobody
+-- switches the sandbox. While somebody is about to switch it nothing starts, and nobody waits.
+create function easysync_internal.may_start(tenant text) returns boolean
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not pg_try_advisory_xact_lock_shared(easysync_internal.sandbox_lock(coalesce(easysync_internal.live_of(tenant), tenant))) then
+        return false;
+    end if;
+    -- A statement of its own: it sees what was committed before the lock was had.
+    return tenant <> all (easysync_internal.resting_tenants());
+end
+$$;
+
+create function easysync_internal.sandbox_lock(live text) returns bigint
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$ select hashtextextended('easysync sandbox ' || live, 0) $$;
+
+-- The live tenants that are the session's own.
+create function easysync_internal.own_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    claim text := easysync_internal.claimed_tenant();
+    tenants text[];
+begin
+    if claim is not null then
+        -- A sandbox is reached by its tenant, and only while it is on.
+        return case when easysync_internal.is_twin(claim) then array[]::text[] else array[claim] end;
+    end if;
+    if (select rolsuper from pg_roles where rolname = session_user) then
+        select array_agg(distinct t order by t) into tenants
+        from (select 'default' union all select tenant_id from easysync_internal.tenant_members
+              union all select tenant_id from easysync_internal.sandboxes
+              union all select tenant_id from easysync_internal.connections) as known (t)
+        where not easysync_internal.is_twin(t);
+        return tenants;
+    end if;
+    -- Nobody is a member of anything: an installation for one tenant, open to every easysync role.
+    if not exists (select from easysync_internal.tenant_members) then
+        return case when pg_has_role(session_user, 'easysync_viewer', 'member')
+                      or pg_has_role(session_user, 'easysync_webhook', 'member')
+                    then array['default'] else array[]::text[] end;
+    end if;
+    select coalesce(array_agg(distinct m.tenant_id order by m.tenant_id), '{}') into tenants
+    from easysync_internal.tenant_members as m
+    join pg_roles as r on r.rolname = m.role_name
+    where pg_has_role(session_user, r.oid, 'member');
+    return tenants;
+end
+$$;
+
+-- With the sandboxes that are on: hub tables of both hold rows, and applications go on reading the live ones.
+create or replace function easysync.allowed_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select coalesce(array_agg(distinct a.tenant order by a.tenant), '{}')
+            from unnest(easysync_internal.own_tenants()) as o (tenant)
+            cross join lateral (values (o.tenant), (easysync_internal.in_force(o.tenant))) as a (tenant));
+end
+$$;
+
+-- What the session asks for: null when it says nothing, or '*' for all. A sandbox that is on is its tenant.
+create or replace function easysync_internal.asked_tenant() returns text
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select s.tenant_id from easysync_internal.sandboxes as s
+                     where s.enabled and easysync_internal.twin_of(s.tenant_id) = current_setting('easysync.tenant_id', true)),
+                    nullif(current_setting('easysync.tenant_id', true), ''))
+$$;
+
+-- The live tenant that the session works for.
+create function easysync_internal.selected_tenant() returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    allowed text[] := easysync_internal.own_tenants();
+    asked text := nullif(easysync_internal.asked_tenant(), '*');
+begin
+    if asked = any (allowed) then
+        return asked;
+    end if;
+    if asked is not null then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', asked),
+            'category: authentication, code: tenant_not_allowed',
+            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
+    end if;
+    if 'default' = any (allowed) then
+        return 'default';
+    end if;
+    if cardinality(allowed) = 1 then
+        return allowed[1];
+    end if;
+    if cardinality(allowed) = 0 then
+        perform easysync_internal.raise_error('42501', format('role "%s" may see no tenant', session_user),
+            'category: authentication, code: no_tenant',
+            'An admin grants one with easysync.add_tenant_member.');
+    end if;
+    perform easysync_internal.raise_argument('several tenants, and none is selected',
+        format('SET easysync.tenant_id to one of: %s.', array_to_string(allowed, ', ')));
+end
+$$;
+
+-- While its sandbox is on a tenant is its twin: here, and in what the views show.
+create or replace function easysync.current_tenant() returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return easysync_internal.in_force(easysync_internal.selected_tenant());
+end
+$$;
+
+-- The live tenants that the session looks at: the current one, or all allowed where '*' is asked or nothing is
+-- and there are several. A tenant that isn't allowed shows nothing.
+create function easysync_internal.selected_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    allowed text[] := easysync_internal.own_tenants();
+    asked text := easysync_internal.asked_tenant();
+begin
+    if asked = '*' then
+        return allowed;
+    elsif asked is not null then
+        return case when asked = any (allowed) then array[asked] else '{}' end;
+    end if;
+    return case when 'default' = any (allowed) then array['default'] else allowed end;
+end
+$$;
+
+-- The tenants that the views show.
+create or replace function easysync_internal.visible_tenants() returns text[]
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(select easysync_internal.in_force(s.tenant) from unnest(easysync_internal.selected_tenants()) as s (tenant));
+end
+$$;
+
+create or replace function easysync.add_tenant_member(role name, tenant text) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    allowed text[] := easysync_internal.own_tenants();
+    is_super boolean := (select rolsuper from pg_roles where rolname = session_user);
+    first_member boolean := not exists (select from easysync_internal.tenant_members);
+begin
+    if add_tenant_member.tenant is null or add_tenant_member.tenant !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$' then
+        perform easysync_internal.raise_argument(format('invalid tenant %s', coalesce('"' || add_tenant_member.tenant || '"', 'NULL')),
+            'A tenant is 1 to 63 letters, digits, "_", ".", ":", "-".');
+    end if;
+    if add_tenant_member.tenant like '%:sandbox'
+       and (easysync_internal.is_twin(add_tenant_member.tenant) or not easysync_internal.tenant_exists(add_tenant_member.tenant)) then
+        perform easysync_internal.raise_argument(format('"%s" is the name of a sandbox', add_tenant_member.tenant),
+            'Members of a tenant are members of its sandbox, too.');
+    end if;
+    if not exists (select from pg_roles where rolname = add_tenant_member.role) then
+        perform easysync_internal.raise_argument(format('unknown role %s', coalesce('"' || add_tenant_member.role || '"', 'NULL')),
+            'Create the role first; \du lists them.');
+    end if;
+    -- An admin of one tenant opens no door to another; a tenant that nobody has yet is free.
+    if not is_super and add_tenant_member.tenant <> all (allowed)
+       and easysync_internal.tenant_exists(add_tenant_member.tenant) then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', add_tenant_member.tenant),
+            'category: authentication, code: tenant_not_allowed',
+            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
+    end if;
+    -- The first member closes the open default: whoever adds it does not lock himself out.
+    if first_member and not is_super then
+        insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
+        values ('default', session_user, session_user);
+        raise notice 'tenant "default" is closed to other roles from now on; "%" stays a member', session_user;
+    end if;
+    insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
+    values (add_tenant_member.tenant, add_tenant_member.role, session_user)
+    on conflict (tenant_id, role_name) do nothing;
+    if found then
+        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text, null, null);
+    end if;
+end
+$$;
+
+-- Does anybody, or anything of ours, belong to the tenant.
+create or replace function easysync_internal.tenant_exists(tenant text) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select tenant = 'default'
+        or exists (select from easysync_internal.tenant_members as m where m.tenant_id = tenant)
+        or exists (select from easysync_internal.connections as c where c.tenant_id = tenant)
+        or exists (select from easysync_internal.settings as s where s.tenant_id = tenant)
+        or exists (select from easysync_internal.sync_runs as r where r.tenant_id = tenant)
+        or exists (select from easysync_internal.sandboxes as x where x.tenant_id = tenant)
+$$;
+
+create or replace function easysync.create_hub(schema text default 'commerce') returns text
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    twin boolean := easysync_internal.is_twin(tenant);
+    hub text := schema;
+    made integer;
+begin
+    if hub is null or hub = '' or hub ~ '^pg_' or length(hub) > 63
+       or hub in ('information_schema', 'easysync', 'easysync_internal', 'easysync_ledger') then
+        perform easysync_internal.raise_argument(format('a hub can not be in schema %s', coalesce('"' || hub || '"', 'NULL')),
+            'Name a schema of your own, e.g. commerce.');
+    end if;
+    if twin then
+        hub := easysync_internal.sandbox_hub(hub);
+    end if;
+    perform easysync_internal.create_ledger();
+    -- Two sessions at once: the second finds everything made.
+    perform pg_advisory_xact_lock(hashtextextended('easysync hub ' || hub, 0));
+    perform easysync_internal.check_hub_rights(hub);
+    made := easysync_internal.make_hub_tables(hub);
+    perform easysync_internal.make_hub_triggers(hub);
+    perform easysync_internal.note_hub(tenant, hub);
+    if made > 0 then
+        raise notice 'created the hub in schema % (% tables)', hub, made;
+        perform easysync_internal.audit(tenant, 'create_hub', hub, null, jsonb_build_object('tables', made));
+        if twin then
+            perform easysync_internal.adapt_sandbox_hub(tenant, hub);
+        end if;
+    end if;
+    return hub;
+end
+$$;
+
+-- Schema of a sandbox's hub, for that of the tenant's: `commerce_sandbox`. A name that would be too long
+-- for Postgres is told by its hash.
+create function easysync_internal.sandbox_hub(schema_name text) returns text
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case when schema_name ~ '_sandbox$' then schema_name
+                when octet_length(schema_name) <= 55 then schema_name || '_sandbox'
+                else 'hub_' || left(md5(schema_name), 16) || '_sandbox' end
+$$;
+
+-- YS409 where tables of the schema are live and the hub would be a sandbox's, or the other way round.
+-- By the names of tenants: links between tenants and hubs outlive DROP EXTENSION.
+create function easysync_internal.check_hub_is_apart(schema_name text, twin boolean) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from easysync_ledger.tenants as t
+               where t.hub_schema = schema_name and (t.tenant_id like '%:sandbox' and schema_name like '%\_sandbox') <> twin) then
+        perform easysync_internal.raise_error('YS409',
+            format('schema "%s" holds the hub of a %s', schema_name, case when twin then 'live tenant' else 'sandbox' end),
+            'category: conflict, code: hub_in_use', 'Name another schema: SELECT easysync.create_hub(''...'').');
+    end if;
+end
+$$;
+
+-- What an application writes there is the sandbox's, too; and policies are as on the live hub.
+create function easysync_internal.adapt_sandbox_hub(twin text, schema_name text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    hub_table record;
+begin
+    for hub_table in select t.table_name from easysync_internal.hub_tables() as t loop
+        execute format('alter table %I.%I alter column tenant_id set default %L', schema_name, hub_table.table_name,
+                       easysync_internal.twin_of('default'));
+    end loop;
+    if to_regprocedure(quote_ident(easysync_internal.hub_schema(easysync_internal.live_of(twin))) || '.easysync_tenants()') is not null then
+        perform easysync.enable_row_security();
+    end if;
+end
+$$;
+
+-- Keeps which hub schemas there are and which tenant uses which: the tenant's first one is its hub.
+create or replace function easysync_internal.note_hub(tenant text, schema_name text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    chosen text;
+begin
+    perform easysync_internal.check_hub_is_apart(schema_name, easysync_internal.is_twin(tenant));
+    insert into easysync_ledger.hubs as h (schema_name, schema_version, created_by)
+    values (schema_name, easysync_internal.schema_version(), session_user)
+    on conflict on constraint hubs_pkey do update set schema_version = excluded.schema_version
+    where h.schema_version <> excluded.schema_version;
+    insert into easysync_ledger.tenants as t (tenant_id, hub_schema) values (tenant, schema_name)
+    on conflict on constraint tenants_pkey do nothing;
+    select t.hub_schema into chosen from easysync_ledger.tenants as t where t.tenant_id = tenant;
+    if chosen = schema_name then
+        return;
+    end if;
+    -- A hub that nothing uses yet, or whose tables are gone, gives way.
+    if to_regclass(format('%I.orders', chosen)) is null
+       or not exists (select from easysync_internal.connections as c where c.tenant_id = tenant) then
+        update easysync_ledger.tenants as t set hub_schema = schema_name where t.tenant_id = tenant;
+    else
+        raise notice 'the hub of tenant "%" stays in schema %', tenant, chosen;
+    end if;
+end
+$$;
+
+-- Platforms don't know of a sandbox: they deliver to the live tenant, whose events are kept while it is on.
+-- Those of the sandbox' own accounts are told by their connection's name, else by who signed.
+create function easysync_internal.delivered_to(tenant text, connection_name text, headers jsonb, body text) returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    twin text := nullif(easysync_internal.in_force(tenant), tenant);
+    names text[] := (select coalesce(array_agg(c.tenant_id), '{}') from easysync_internal.connections as c
+                     where c.tenant_id in (tenant, twin) and c.name = connection_name);
+begin
+    if twin is null or twin <> all (names) then
+        return tenant;
+    elsif tenant <> all (names) or easysync_internal.judge_webhook(twin, connection_name, headers, body) ->> 'verdict' in ('accepted', 'ignored') then
+        return twin;
+    end if;
+    return tenant;
+end
+$$;
+
+create function easysync_internal.take_delivery() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    new.tenant_id := coalesce(new.tenant_id, 'default');
+    if new.tenant_id <> all (easysync_internal.selected_tenants() || easysync_internal.visible_tenants()) then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', left(new.tenant_id, 63)),
+            'category: authentication, code: tenant_not_allowed', 'Leave out tenant_id, or SET easysync.tenant_id to one of your own.');
+    end if;
+    if jsonb_typeof(new.headers) = 'object' and new.body is not null then
+        new.tenant_id := easysync_internal.delivered_to(new.tenant_id, new.connection, new.headers, new.body);
+    end if;
+    insert into easysync_internal.webhook_events (tenant_id, connection, headers, body)
+    values (new.tenant_id, new.connection, new.headers, new.body) returning event_id, received_at, status
+    into new.event_id, new.received_at, new.status;
+    return new;
+end
+$$;
+create trigger take instead of insert on easysync.webhook_events
+    for each row execute function easysync_internal.take_delivery();
+
+-- Two connections to one account would share its links and fight over its rows; and a sandbox has no
+-- account that is live.
+create or replace function easysync_internal.check_account_is_free(tenant text, connection_name text, account_key text) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    other text;
+begin
+    select c.name into other from easysync_internal.connections as c
+    where c.tenant_id = tenant and c.name <> connection_name and c.account = account_key;
+    if found then
+        perform easysync_internal.raise_error('YS409', format('the account of "%s" is already connected as "%s"', connection_name, other),
+            'category: conflict, code: account_connected', format('Use "%s", or disconnect it first.', other));
+    end if;
+    other := easysync_internal.counterpart(tenant, account_key);
+    if other is not null then
+        perform easysync_internal.raise_error('YS409',
+            case when easysync_internal.is_twin(tenant) then format('the account of "%s" is live, as "%s": the sandbox can not have it', connection_name, other)
+                 else format('the account of "%s" is connected in the sandbox, as "%s"', connection_name, other) end,
+            'category: conflict, code: account_is_live',
+            case when easysync_internal.is_twin(tenant) then 'Connect an account that is for trials: a staging shop, a company on QuickBooks'' sandbox.'
+                 else format('Disconnect "%s" in the sandbox first.', other) end);
+    end if;
+end
+$$;
+
+-- Connection by which the other one of a tenant and its sandbox has an account; null: it has not. A
+-- shop is the same by http and https, and with and without www.
+create function easysync_internal.counterpart(tenant text, account_key text) returns text
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select min(c.name)
+    from easysync_internal.connections as c
+    where c.tenant_id = coalesce(easysync_internal.live_of(counterpart.tenant), easysync_internal.twin_of(counterpart.tenant))
+      and regexp_replace(c.account, '^https?://(www\.)?', '') = regexp_replace(counterpart.account_key, '^https?://(www\.)?', '')
+$$;
+
+-- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
+create or replace function easysync_internal.prepare_hub(tenant text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    hub text;
+begin
+    perform easysync_internal.create_ledger();
+    hub := coalesce(easysync_internal.hub_schema(tenant), easysync_internal.hub_schema(easysync_internal.live_of(tenant)), 'commerce');
+    if easysync_internal.is_twin(tenant) then
+        hub := easysync_internal.sandbox_hub(hub);
+    end if;
+    if exists (select from easysync_internal.hub_tables() as t where to_regclass(format('%I.%I', hub, t.table_name)) is null)
+       or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub) then
+        perform easysync.create_hub(hub);
+    else
+        -- Made before, perhaps by another owner, for another tenant, or before a DROP EXTENSION took
+        -- the triggers away.
+        perform easysync_internal.make_hub_triggers(hub);
+        perform easysync_internal.note_hub(tenant, hub);
+    end if;
+end
+$$;
+
+create or replace function easysync_internal.health_document() returns jsonb
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    worker jsonb := easysync_internal.worker_status();
+    fence record;
+    connections jsonb;
+    reasons jsonb;
+    status text;
+begin
+    select * into fence from easysync_internal.fence_state();
+    select coalesce(jsonb_agg(to_jsonb(h) order by h.tenant_id, h.connection), '[]') into connections
+    from easysync.connection_health as h;
+    reasons := easysync_internal.health_reasons(worker, fence.state, fence.reason, connections);
+    status := case when exists (select from jsonb_array_elements(reasons) as r where r ->> 'severity' = 'down') then 'down'
+                   when reasons <> '[]' then 'degraded' else 'ok' end;
+    return jsonb_build_object(
+        'status', status,
+        'reasons', (select coalesce(jsonb_agg(r.value - 'severity' order by r.value ->> 'severity' = 'down' desc, r.ordinality), '[]')
+                    from jsonb_array_elements(reasons) with ordinality as r),
+        'version', easysync_internal.library_version(),
+        'worker', worker,
+        'fenced', fence.state = 'fenced',
+        'sandbox', exists (select from unnest(easysync_internal.visible_tenants()) as v (tenant) where easysync_internal.is_twin(v.tenant)),
+        'queue', easysync_internal.health_queue(),
+        'connections', connections);
+end
+$$;
+
+create function easysync.set_sandbox(enabled boolean) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    live text := coalesce(easysync_internal.live_of(tenant), tenant);
+    twin text := easysync_internal.twin_of(live);
+    known easysync_internal.sandboxes;
+begin
+    if set_sandbox.enabled is null then
+        perform easysync_internal.raise_argument('enabled can not be NULL', 'true: into the sandbox; false: back to the live accounts.');
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        -- An older snapshot doesn't show a sync that has started since.
+        perform easysync_internal.raise_error('25001', 'the sandbox can be switched in a transaction that reads what is committed only',
+            'category: validation, code: isolation_level', 'BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED;');
+    end if;
+    -- The worker starts nothing for either of the two from here to the end of this transaction.
+    perform pg_advisory_xact_lock(easysync_internal.sandbox_lock(live));
+    select * into known from easysync_internal.sandboxes as s where s.tenant_id = live;
+    if coalesce(known.enabled, false) = set_sandbox.enabled then
+        raise notice 'tenant "%" is % already', live, case when set_sandbox.enabled then 'in its sandbox' else 'live' end;
+        return;
+    end if;
+    perform easysync_internal.check_nothing_runs(case when set_sandbox.enabled then live else twin end);
+    if known.tenant_id is null then
+        perform easysync_internal.check_twin_is_free(live);
+    end if;
+    insert into easysync_internal.sandboxes as s (tenant_id, enabled, switched_by) values (live, set_sandbox.enabled, session_user)
+    on conflict (tenant_id) do update
+        set enabled = excluded.enabled, switched_at = clock_timestamp(), switched_by = excluded.switched_by;
+    -- It concerns both, and each sees its own log alone.
+    perform easysync_internal.audit(t.id, 'set_sandbox', live, to_jsonb(not set_sandbox.enabled), to_jsonb(set_sandbox.enabled))
+    from unnest(array[live, twin]) as t (id);
+    if set_sandbox.enabled then
+        perform easysync_internal.prepare_sandbox_hub(twin);
+    end if;
+    perform easysync_internal.wake();
+end
+$$;
+comment on function easysync.set_sandbox(boolean) is 'Switch the tenant to its sandbox, or back';
+
+create function easysync.in_sandbox() returns boolean
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return easysync_internal.is_twin(easysync.current_tenant());
+end
+$$;
+comment on function easysync.in_sandbox() is 'Is the tenant in its sandbox';
+
+-- What runs would go on for a tenant that rests.
+create function easysync_internal.check_nothing_runs(tenant text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    running bigint := (select min(r.sync_id) from easysync_internal.sync_runs as r where r.tenant_id = tenant and r.status = 'running');
+begin
+    if running is not null then
+        perform easysync_internal.raise_error('YS409', format('sync %s is running', running),
+            'category: conflict, code: sync_running', format('Wait for it, or stop it: SELECT easysync.cancel(%s);', running));
+    end if;
+end
+$$;
+
+-- The first time: the twin's name may belong to a live tenant of an older installation.
+create function easysync_internal.check_twin_is_free(live text) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    twin text := easysync_internal.twin_of(live);
+begin
+    if easysync_internal.tenant_exists(twin) then
+        perform easysync_internal.raise_error('YS409', format('there is a tenant "%s", which is no sandbox', twin),
+            'category: conflict, code: tenant_exists', format('Its name is needed for the sandbox of "%s": remove its members and connections.', live));
+    end if;
+end
+$$;
+
+-- The twin's hub, where that can be made now. Else it is made with its first connection, or by create_hub.
+create function easysync_internal.prepare_sandbox_hub(twin text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    said text;
+    hint text;
+begin
+    perform easysync_internal.prepare_hub(twin);
+exception when insufficient_privilege or sqlstate 'YS409' or sqlstate '42P07' then
+    get stacked diagnostics said = message_text, hint = pg_exception_hint;
+    raise notice 'the sandbox has no hub yet: %', said using hint = hint;
+end
+$$;
+
+-- Every tenant of a copy goes into its sandbox: what its live rows tell of belongs to the original.
+create function easysync_internal.sandbox_all() returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    live text;
+begin
+    for live in
+        select 'default' union select c.tenant_id from easysync_internal.connections as c
+        union select m.tenant_id from easysync_internal.tenant_members as m
+        union select s.tenant_id from easysync_internal.sandboxes as s
+        order by 1
+    loop
+        continue when easysync_internal.is_twin(live) or easysync_internal.in_force(live) <> live;
+        if not exists (select from easysync_internal.sandboxes as s where s.tenant_id = live)
+           and easysync_internal.tenant_exists(easysync_internal.twin_of(live)) then
+            raise warning 'tenant "%" has no sandbox: there is a tenant "%"', live, easysync_internal.twin_of(live);
+            continue;
+        end if;
+        insert into easysync_internal.sandboxes as s (tenant_id, enabled, switched_by) values (live, true, session_user)
+        on conflict (tenant_id) do update set enabled = true, switched_at = clock_timestamp(), switched_by = excluded.switched_by;
+        perform easysync_internal.audit(t.id, 'set_sandbox', live, 'false', 'true')
+        from unnest(array[live, easysync_internal.twin_of(live)]) as t (id);
+    end loop;
+end
+$$;
+
+revoke all on all routines in schema easysync, easysync_internal from public;
+grant execute on function easysync.set_sandbox(boolean) to easysync_admin;
+grant execute on function easysync.in_sandbox() to easysync_viewer;
+grant execute on all functions in schema easysync_internal to easysync_worker;

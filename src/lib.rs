@@ -63,7 +63,8 @@ extension_sql_file!("../sql/12_event_tables.sql", name = "event_tables", require
 extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["event_tables"]);
 extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["ledger"]);
 extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["types"]);
-extension_sql_file!("../sql/30_tenancy.sql", name = "tenancy", requires = ["words"]);
+extension_sql_file!("../sql/28_sandbox.sql", name = "twins", requires = ["words"]);
+extension_sql_file!("../sql/30_tenancy.sql", name = "tenancy", requires = ["twins"]);
 extension_sql_file!("../sql/35_settings.sql", name = "settings", requires = ["tenancy"]);
 extension_sql_file!("../sql/40_hub_tables.sql", name = "hub_tables", requires = ["settings"]);
 extension_sql_file!("../sql/41_hub.sql", name = "hub", requires = ["hub_tables"]);
@@ -104,4 +105,5 @@ extension_sql_file!("../sql/68_confirm.sql", name = "confirm", requires = ["prev
 extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"]);
 extension_sql_file!("../sql/70_schedules.sql", name = "schedules", requires = ["oauth"]);
 extension_sql_file!("../sql/71_webhooks.sql", name = "webhooks", requires = ["schedules"]);
-extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["webhooks"]);
+extension_sql_file!("../sql/72_sandbox.sql", name = "sandbox", requires = ["webhooks"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["sandbox"]);

@@ -11,7 +11,7 @@ use engine::connector::{self, Account, Check};
 use engine::model::{Direction, Entity, Mode};
 use engine::push::Walk;
 use engine::store::{Connection, DeletePolicy, Filters, Run, Secret, Stream};
-use engine::{Error, Result};
+use engine::{Category, Error, Result};
 use jiff::SignedDuration;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ fn try_open(
         Some(&secret).filter(|secret| is_new || !secret.is_empty()),
         &policy,
     )?;
+    check_sandbox(tenant, connection, connector, &settings, &account_key).map_err(one)?;
     let sealed = match is_new && !secret.is_empty() {
         true => Some(secrets::seal_to_store(tenant, connection, &secret).map_err(one)?),
         false => None,
@@ -95,6 +96,42 @@ fn try_open(
         "sealed": sealed.as_ref().map(|(_, bytes)| base64_encode(bytes)),
         "checks": checks.iter().map(check_json).collect::<Vec<_>>(),
     }))
+}
+
+/// In a sandbox: not an account that is live, whatever its settings say. Seen before anybody is asked.
+fn check_sandbox(
+    tenant: &str,
+    connection: &str,
+    connector: &str,
+    settings: &Value,
+    account_key: &str,
+) -> Result<()> {
+    let read = Spi::connect(|client| {
+        let table = client.select(
+            "select easysync_internal.is_twin($1), easysync_internal.counterpart($1, $2)",
+            Some(1),
+            &[tenant.into(), account_key.into()],
+        )?;
+        let row = table.first();
+        Ok::<_, pgrx::spi::Error>((row.get::<bool>(1)?, row.get::<String>(2)?))
+    });
+    let (sandbox, live) = read.map_err(|e| Error::internal(e.to_string()))?;
+    if sandbox != Some(true) {
+        return Ok(());
+    }
+    if let Some(live) = live {
+        return Err(Error::new(
+            Category::Conflict,
+            "account_is_live",
+            format!(
+                "the account of \"{connection}\" is live, as \"{live}\": the sandbox can not have it"
+            ),
+        )
+        .hint(
+            "Connect an account that is for trials: a staging shop, a company on QuickBooks' sandbox.",
+        ));
+    }
+    connector::check_for_trials(connector, settings, &guc::address_policy()?)
 }
 
 /// Credentials as given: an object of secrets, or `{"file": "name"}`.

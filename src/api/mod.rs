@@ -136,7 +136,7 @@ mod easysync_internal {
         JsonB(super::oauth::authorize_url(tenant, connection, redirect_uri))
     }
 
-    /// What the state of a callback stands for: `tenant`, `connection`, `nonce`, or `errors`.
+    /// What the state of a callback stands for: `tenant`, `connection`, `nonce`, `realm`, or `errors`.
     #[pg_extern(volatile, parallel_unsafe)]
     fn callback_state(callback_url: &str) -> JsonB {
         JsonB(super::oauth::state(callback_url))

@@ -76,12 +76,14 @@ fn open_state(callback_url: &str) -> Result<State> {
 
 /// Whose callback it is; that its state is spent only once is the caller's to see.
 pub fn state(callback_url: &str) -> Value {
-    answer(open_state(callback_url).map(|state| {
-        json!({
+    answer(open_state(callback_url).and_then(|state| {
+        let callback = Callback::parse(callback_url)?;
+        Ok(json!({
             "tenant": state.tenant.as_str(),
             "connection": state.connection.as_str(),
             "nonce": state.nonce,
-        })
+            "realm": callback.realm.as_str(),
+        }))
     }))
 }
 

@@ -9,7 +9,8 @@ const DUE: &str = "select exists (select from easysync_internal.connections)
 
 /// Runs that nobody confirmed in time; index `sync_runs_open`.
 const UNCONFIRMED: &str = "select exists (select from easysync_internal.sync_runs
-  where status = 'awaiting_confirmation' and confirm_until < pg_catalog.clock_timestamp())";
+  where status = 'awaiting_confirmation' and confirm_until < pg_catalog.clock_timestamp()
+    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[]))";
 
 /// Only what is missing is made, and only what is old dropped: mostly this writes nothing.
 pub fn run() -> DbResult<()> {

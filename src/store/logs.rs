@@ -8,9 +8,10 @@ use engine::store::LogRow;
 /// Rows below the tenant's `log_level` are left out.
 const INSERT: &str = "insert into easysync_internal.sync_log
        (tenant_id, level, sync_id, connection, entity, record_id, operation, result, message,
-        duration_ms, error_category, error_code, error_message, error_hint)
+        duration_ms, error_category, error_code, error_message, error_hint, sandbox)
 select $1, u.level, u.sync_id, u.connection, u.entity, u.record_id, u.operation, u.result,
-       u.message, u.duration_ms, u.error_category, u.error_code, u.error_message, u.error_hint
+       u.message, u.duration_ms, u.error_category, u.error_code, u.error_message, u.error_hint,
+       easysync_internal.is_twin($1)
   from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[],
                          $13::text[], $14::text[])

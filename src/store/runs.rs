@@ -7,11 +7,13 @@ use engine::store::{Connection, Filters, Outcome, Run, SyncId};
 use engine::{Category, Error};
 use std::collections::HashSet;
 
-/// Runs that have not ended, oldest first; the partial index `sync_runs_open` holds just these.
+/// Runs that have not ended, oldest first, but for those of a tenant whose sandbox is on, or of a
+/// sandbox that is off: they rest; the partial index `sync_runs_open` holds just these.
 const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
        status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run
   from easysync_internal.sync_runs
  where status in ('queued', 'running')
+   and tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
  order by sync_id limit 1000";
 
 struct Open {
@@ -43,6 +45,9 @@ pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
         if !free {
             continue;
         }
+        if !may_start(&run.tenant)? {
+            continue;
+        }
         if cancelled {
             end(&run, Outcome::Cancelled, None)?;
             continue;
@@ -59,6 +64,13 @@ pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
         return Ok(Some(run));
     }
     Ok(None)
+}
+
+/// Nobody switches the tenant's sandbox until this transaction ends; false: somebody is about to, and
+/// wakes us then.
+fn may_start(tenant: &TenantId) -> DbResult<bool> {
+    let args = [tenant.as_str().into()];
+    Ok(spi::one("select easysync_internal.may_start($1)", &args)? == Some(true))
 }
 
 /// Compared before the first call of every run; a promotion is noted on the way.

@@ -8,12 +8,13 @@ use engine::schedule::{Firing, Missed, ScheduleStore, Scheduled};
 use engine::{Error, Result};
 use jiff::Timestamp;
 
-/// Fenced, nothing is due; what passes meanwhile was missed.
+/// Fenced, nothing is due, nor for a tenant that rests; what passes meanwhile was missed.
 const ACTIVE: &str = "select s.tenant_id, s.name, s.cron, s.zone, s.missed,
        easysync_internal.setting(s.tenant_id, 'missed_limit')::bigint,
        (extract(epoch from s.decided_at) * 1000000)::bigint
   from easysync_internal.zoned_schedules s
- where s.active and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')
+ where s.active and s.tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
+   and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')
  order by s.tenant_id, s.name";
 
 fn active() -> DbResult<Vec<Scheduled>> {

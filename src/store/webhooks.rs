@@ -17,6 +17,7 @@ const OPEN: &str = "select o.event_id, o.tenant_id, o.connection, o.headers, o.b
                sum(octet_length(w.body)) over (order by w.event_id) - octet_length(w.body) as before
           from easysync_internal.webhook_events w
          where w.status in ('received', 'accepted') and w.sync_id is null and w.event_id > $2
+           and w.tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
            and (w.status = 'received' or $1 or w.next_attempt_at <= pg_catalog.clock_timestamp()
                 or w.kept and exists (select from easysync_internal.connections c
                                        where c.tenant_id = w.tenant_id and c.name = w.connection
@@ -24,17 +25,21 @@ const OPEN: &str = "select o.event_id, o.tenant_id, o.connection, o.headers, o.b
          order by w.event_id limit 500) as o
  where o.before < 16777216 order by o.event_id";
 
-/// Is anything open; may it be acted on; is a fetch under way; and the next retry, in milliseconds.
-const STATE: &str = "select exists (select from easysync_internal.webhook_events w
-         where w.status in ('received', 'accepted') and w.sync_id is null),
+/// Of tenants that don't rest: is anything open; may it be acted on; is a fetch under way; and the next retry, in milliseconds.
+const STATE: &str = "with resting as (select easysync_internal.resting_tenants() as ids)
+select exists (select from easysync_internal.webhook_events w
+         where w.status in ('received', 'accepted') and w.sync_id is null
+           and w.tenant_id <> all ((select ids from resting)::text[])),
        (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify'),
        exists (select from easysync_internal.sync_runs r
-                where r.status in ('queued', 'running') and r.triggered_by = 'webhook'),
+                where r.status in ('queued', 'running') and r.triggered_by = 'webhook'
+                  and r.tenant_id <> all ((select ids from resting)::text[])),
        (select (extract(epoch from min(w.next_attempt_at) - pg_catalog.clock_timestamp())
                 * 1000)::bigint
           from easysync_internal.webhook_events w
          where w.status in ('received', 'accepted') and w.sync_id is null
-           and w.next_attempt_at is not null)";
+           and w.next_attempt_at is not null
+           and w.tenant_id <> all ((select ids from resting)::text[]))";
 
 /// The most deliveries and bytes handed out at once, as [`OPEN`] has them.
 const MOST: usize = 500;
@@ -160,6 +165,7 @@ const WATCHED: &str =
   from easysync_internal.connections c
  where c.webhook_url is not null and c.webhooks_enabled and c.status = 'connected'
    and c.webhooks_checked_at < pg_catalog.clock_timestamp() - interval '1 day'
+   and c.tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
    and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')
  order by c.tenant_id, c.name";
 

@@ -36,7 +36,7 @@ as_postgres "$work$bin/pg_ctl" -w -D "$work/data" -l "$work/log" \
 fail=0
 sql() { psql -Xq -v ON_ERROR_STOP=1 "$@"; }
 export bin="$work$bin" here work
-for test in "$here"/cases/*; do
+for test in "$here"/cases/*${ONLY:-}*; do
     name=$(basename "$test")
     psql -Xqc "drop database if exists test" -c "create database test" 2>/dev/null
     # Roles are the cluster's: a case starts from those of the extension alone.

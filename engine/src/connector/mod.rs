@@ -223,6 +223,19 @@ pub type Open = Arc<
     dyn Fn(&Arc<Connection>, &Arc<HttpContext>, u64) -> Result<Arc<dyn Connector>> + Send + Sync,
 >;
 
+/// Is the account one for trials, as far as its settings tell? A sandbox takes no other. A shop's
+/// address doesn't tell.
+pub fn check_for_trials(
+    connector: &str,
+    settings: &Value,
+    policy: &crate::http::AddressPolicy,
+) -> Result<()> {
+    match connector {
+        "quickbooks" => quickbooks::check::check_for_trials(settings, policy),
+        _ => Ok(()),
+    }
+}
+
 /// Does the platform count reads against a budget?
 pub fn is_metered(connector: &str) -> bool {
     connector == "quickbooks"

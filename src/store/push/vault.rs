@@ -79,14 +79,15 @@ fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) ->
     Ok(spi::run(STORE, &args)? == 1)
 }
 
-/// Accounts that a person granted access to. While the database is fenced none: it may not call
-/// anybody.
+/// Accounts that a person granted access to, of tenants that don't rest. While the database is fenced
+/// none: it may not call anybody.
 const GRANTED: &str = "select tenant_id, name, connector, account, settings, key_id, sealed,
         case when reads_month = pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC')::date
              then reads_used else 0 end
    from easysync_internal.connections
   where status = 'connected' and account is not null and sealed is not null
     and token_expires_at is not null
+    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
     and (select f.state from easysync_internal.fence_state() as f) <> 'fenced'";
 
 impl PgStore {

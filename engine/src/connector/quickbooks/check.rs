@@ -5,7 +5,7 @@ use super::pulls::{self, Books};
 use super::push::{Account as Access, of_session};
 use super::settings::{Settings, credential_problems};
 use crate::connector::{Account, ById, Check, Connector, Page, Pass};
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::http::{AddressPolicy, HttpContext};
 use crate::model::{Entity, Mode};
 use crate::posting::checks::{Finding, check_company, check_settings, check_shop};
@@ -40,6 +40,22 @@ pub fn validate(
 /// The month's metered reads; None where the settings can't be read.
 pub fn reads_budget(settings: &Value, policy: &AddressPolicy) -> Option<u64> {
     Settings::parse(settings, policy).ok().map(|settings| settings.posting.read_budget)
+}
+
+/// Production companies live on another host than those of Intuit's sandbox, and a sandbox takes the
+/// latter only.
+pub fn check_for_trials(settings: &Value, policy: &AddressPolicy) -> Result<()> {
+    // What can't be read has been told by validate.
+    let Ok(settings) = Settings::parse(settings, policy) else { return Ok(()) };
+    if settings.is_for_trials() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Category::Validation,
+        "production_in_sandbox",
+        "the tenant is in its sandbox, and the settings are those of a live company",
+    )
+    .hint("Give {\"environment\": \"sandbox\"} and a company of developer.intuit.com, or leave the sandbox."))
 }
 
 /// One company, opened.

@@ -11,6 +11,9 @@ use crate::posting::settings::Environment;
 use crate::store::Secret;
 use serde_json::Value;
 
+/// Where live companies are (developer.intuit.com, "Base URLs").
+const PRODUCTION: &str = "https://quickbooks.api.intuit.com";
+
 /// The settings of a company, with its addresses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -38,7 +41,7 @@ impl Settings {
             return Err(problems);
         }
         let own = match posting.environment {
-            Some(Environment::Production) => "https://quickbooks.api.intuit.com",
+            Some(Environment::Production) => PRODUCTION,
             Some(Environment::Sandbox) => "https://sandbox-quickbooks.api.intuit.com",
             None => {
                 let message = "the setting \"environment\" is missing";
@@ -51,6 +54,12 @@ impl Settings {
         };
         let own = Url::parse(own).map_err(|_| vec![Error::internal("no address of QuickBooks")])?;
         Ok(Settings { posting, api_url: api_url.unwrap_or(own), oauth_url })
+    }
+
+    /// Is the company one on Intuit's sandbox, at whatever address?
+    pub fn is_for_trials(&self) -> bool {
+        self.posting.environment == Some(Environment::Sandbox)
+            && self.api_url.host_str() != Url::parse(PRODUCTION).ok().as_ref().and_then(Url::host_str)
     }
 
     pub fn endpoints(&self) -> Endpoints {
