@@ -3306,6 +3306,9 @@ begin
     values (new.tenant_id, new.connection, new.headers, new.body) returning event_id, received_at, status
     into new.event_id, new.received_at, new.status;
     return new;
+exception when check_violation or not_null_violation then
+    -- Postgres would quote the row, and with it what customers are called.
+    raise exception using errcode = sqlstate, message = sqlerrm, hint = 'headers: a JSON object; body: the raw text, 2 MiB at most.';
 end
 $$;
 create trigger take instead of insert on easysync.webhook_events

@@ -19,4 +19,5 @@ pub mod rest;
 pub mod rows;
 pub mod run;
 pub mod simulator;
+pub mod surface;
 pub mod torture;

@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use easysync_tests::bed::{Bed, Setup, with_bed};
+use easysync_tests::surface::{Naming, calls, everything};
 use postgres::{Client, NoTls};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 const ROLES: [&str; 5] =
     ["easysync_viewer", "easysync_operator", "easysync_admin", "easysync_webhook", "none"];
@@ -58,78 +58,9 @@ fn sign_in(bed: &Bed, role: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Every row of the tenant `default`, and of tables that know no tenants, as one digest a table.
-fn everything(client: &mut Client) -> Result<BTreeMap<String, String>> {
-    let tables = client.query(
-        "select format('%I.%I', n.nspname, c.relname), exists (select from pg_attribute a
-                where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
-         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where n.nspname in ('commerce', 'easysync_ledger', 'easysync_internal')
-           and c.relkind = 'r' and c.relname !~ '^sync_log'",
-        &[],
-    )?;
-    let mut found = BTreeMap::new();
-    for row in tables {
-        let (table, of_tenant): (String, bool) = (row.get(0), row.get(1));
-        let filter = if of_tenant { "where tenant_id = 'default'" } else { "" };
-        let sql = format!(
-            "select count(*) || ' ' || coalesce(md5(string_agg(t::text, '|' order by t::text)), '')
-             from {table} t {filter}"
-        );
-        found.insert(table, client.query_one(&sql, &[])?.get(0));
-    }
-    Ok(found)
-}
-
-/// A call of every function of the surface, naming what belongs to the other tenant.
-fn calls(client: &mut Client, sync_id: i64) -> Result<Vec<(String, String)>> {
-    let functions = client.query(
-        "select p.proname::text, coalesce(a.name, ''), format_type(a.type, null)
-         from pg_proc p
-         left join lateral (
-             select u.position, u.name, u.type
-             from unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) with ordinality
-                  as u (name, type, position)) as a on true
-         where p.pronamespace = 'easysync'::regnamespace
-           and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
-           and not exists (select from pg_depend d join pg_extension e on e.oid = d.refobjid
-                           where d.objid = p.oid and d.deptype = 'e' and e.extname <> 'easysync')
-         order by p.oid, a.position",
-        &[],
-    )?;
-    let mut calls: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in functions {
-        let (function, name, kind): (String, String, Option<String>) =
-            (row.get(0), row.get(1), row.get(2));
-        let arguments = calls.entry(function).or_default();
-        if let Some(kind) = kind {
-            // postgrest_webhook's one argument has no name.
-            let named = if name.is_empty() { String::new() } else { format!("{name} => ") };
-            arguments.push(format!("{named}{}", value(&name, &kind, sync_id)));
-        }
-    }
-    let call = |(function, arguments): (String, Vec<String>)| {
-        let call = format!("select * from easysync.{function}({})", arguments.join(", "));
-        (function, call)
-    };
-    Ok(calls.into_iter().map(call).collect())
-}
-
-fn value(name: &str, kind: &str, sync_id: i64) -> String {
-    match (name, kind) {
-        ("tenant" | "tenant_id", _) => "'default'".into(),
-        ("schema_name" | "hub_schema", _) => "'commerce'".into(),
-        (_, "integer" | "bigint") => format!("{sync_id}::{kind}"),
-        (_, "jsonb" | "json") => format!("'{{}}'::{kind}"),
-        (_, "boolean") => "true".into(),
-        ("entity", _) => "'orders'".into(),
-        ("role" | "role_name" | "member", _) => "'postgres'".into(),
-        ("mode", _) => "'full'".into(),
-        ("cron", _) => "'0 * * * *'".into(),
-        (_, "text" | "name") => format!("'{NAME}'::{kind}"),
-        (_, array) if array.ends_with("[]") => format!("'{{}}'::{array}"),
-        (_, other) => format!("null::{other}"),
-    }
+/// What belongs to the other tenant.
+fn naming(sync_id: i64) -> Naming {
+    Naming { text: NAME.into(), number: sync_id, tenant: "default".into() }
 }
 
 fn views(client: &mut Client) -> Result<Vec<String>> {
@@ -160,7 +91,7 @@ fn answer(client: &mut Client, sql: &str) -> String {
 fn nobody_sees_or_does_anything_in_another_tenant() -> Result<()> {
     with_bed("roles", Setup::default(), |bed| {
         let sync_id = two_tenants(bed)?;
-        let (views, calls) = (views(&mut bed.db)?, calls(&mut bed.db, sync_id)?);
+        let (views, calls) = (views(&mut bed.db)?, calls(&mut bed.db, &naming(sync_id))?);
         ensure!(views.len() > 15 && calls.len() > 30, "{} {}", views.len(), calls.len());
         // The owner does see something: an empty answer to the others means something.
         bed.db.batch_execute("set easysync.tenant_id = 'default'")?;
@@ -168,7 +99,7 @@ fn nobody_sees_or_does_anything_in_another_tenant() -> Result<()> {
             !answer(&mut bed.db, &format!("select * from easysync.{view}")).is_empty()
         });
         ensure!(seen.count() > 8, "too little in the views to show anything");
-        let before = everything(&mut bed.db)?;
+        let before = everything(&mut bed.db, "default")?;
 
         for role in ROLES {
             let mut client = sign_in(bed, role)?;
@@ -183,7 +114,7 @@ fn nobody_sees_or_does_anything_in_another_tenant() -> Result<()> {
                 }
                 let shown = answer(&mut client, call);
                 ensure!(!shown.contains(NAME), "{role} is told by {call}: {shown}");
-                let after = everything(&mut bed.db)?;
+                let after = everything(&mut bed.db, "default")?;
                 for (table, digest) in &before {
                     ensure!(after.get(table) == Some(digest), "{role} changed {table} by {call}");
                 }

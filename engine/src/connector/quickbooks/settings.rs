@@ -59,7 +59,8 @@ impl Settings {
     /// Is the company one on Intuit's sandbox, at whatever address?
     pub fn is_for_trials(&self) -> bool {
         self.posting.environment == Some(Environment::Sandbox)
-            && self.api_url.host_str() != Url::parse(PRODUCTION).ok().as_ref().and_then(Url::host_str)
+            && self.api_url.host_str()
+                != Url::parse(PRODUCTION).ok().as_ref().and_then(Url::host_str)
     }
 
     pub fn endpoints(&self) -> Endpoints {
