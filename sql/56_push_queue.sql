@@ -78,7 +78,7 @@ as $$
     select count(*) from taken
 $$;
 
--- The next records that a plan looks at, after a place. `scope`: queue, walk, ids.
+-- The next records that a plan looks at, after a place. `scope`: queue, walk, ids; refunds: the orders of refunds with those ids.
 create function easysync_internal.push_candidates(run_id bigint, tenant text, connection_name text, account_key text,
                                                   root_entities text[], linked_only boolean[], scope text, ids text[],
                                                   filters jsonb, looks_only boolean, after_root integer, after_id bigint, most integer)
@@ -104,6 +104,8 @@ begin
             ' and ($4 ->> ''currency'' is null or h.currency = $4 ->> ''currency'')'
             else ' and ($4 is null or true)' end;
         source := case
+            when scope = 'refunds' then format(' and exists (select from %I.refunds as r where r.tenant_id = $1 and r.order_id = h.id'
+                ' and (r.source_id = any ($5) or (r.source_id is null and r.id::text = any ($5))))', hub)
             when scope = 'ids' then ' and (h.source_id = any ($5) or (h.source_id is null and h.id::text = any ($5)))'
             when scope = 'queue' and looks_only then
                 ' and ($5 is null or true) and (exists (select from easysync_internal.sync_queue as q where q.tenant_id = $1 and q.connection = $6'

@@ -38,6 +38,15 @@ as $$
     returning f.failure_id
 $$;
 
+-- Records that are as they should be: nothing is told of them any more. Amounts that came out otherwise there stay told.
+create function easysync_internal.push_in_step(tenant text, connection_name text, entity_names text[], record_ids text[]) returns void
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    delete from easysync_internal.sync_failures as f using unnest(entity_names, record_ids) as r (entity, id)
+    where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = r.entity
+      and f.record_id = r.id and f.discarded_at is null and f.error_code not in ('total_differs', 'answer_differs')
+$$;
+
 -- The plan is complete. Released: what can't be sent becomes failed records now, and what landed or
 -- is skipped has none any more.
 create function easysync_internal.push_close(run_id bigint, step_number integer, tenant text, connection_name text, hash text,
@@ -181,6 +190,17 @@ begin
             remote_number = coalesce(excluded.remote_number, l.remote_number), remote_version = excluded.remote_version,
             revision = excluded.revision, agreed = excluded.agreed, raw = excluded.raw, agreed_at = now(), deleted_at = excluded.deleted_at;
 end
+$$;
+
+-- The record is gone there (merged, say): its link counts no more.
+create function easysync_internal.push_unlink(tenant text, account_key text, entity_name text, remote text) returns boolean
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    with gone as (
+        update easysync_ledger.links as l set deleted_at = now()
+        where l.tenant_id = tenant and l.account = account_key and l.entity = entity_name and l.remote_id = remote and l.deleted_at is null
+        returning 1)
+    select exists (select from gone)
 $$;
 
 create function easysync_internal.push_spent(run_id bigint, step_number integer, tenant text, connection_name text, calls bigint, reads bigint)

@@ -980,6 +980,8 @@ begin
             ' and ($4 ->> ''currency'' is null or h.currency = $4 ->> ''currency'')'
             else ' and ($4 is null or true)' end;
         source := case
+            when scope = 'refunds' then format(' and exists (select from %I.refunds as r where r.tenant_id = $1 and r.order_id = h.id'
+                ' and (r.source_id = any ($5) or (r.source_id is null and r.id::text = any ($5))))', hub)
             when scope = 'ids' then ' and (h.source_id = any ($5) or (h.source_id is null and h.id::text = any ($5)))'
             when scope = 'queue' and looks_only then
                 ' and ($5 is null or true) and (exists (select from easysync_internal.sync_queue as q where q.tenant_id = $1 and q.connection = $6'
@@ -1145,6 +1147,14 @@ as $$
     returning f.failure_id
 $$;
 
+create function easysync_internal.push_in_step(tenant text, connection_name text, entity_names text[], record_ids text[]) returns void
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    delete from easysync_internal.sync_failures as f using unnest(entity_names, record_ids) as r (entity, id)
+    where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = r.entity
+      and f.record_id = r.id and f.discarded_at is null and f.error_code not in ('total_differs', 'answer_differs')
+$$;
+
 -- The plan is complete. Released: what can't be sent becomes failed records now, and what landed or
 -- is skipped has none any more.
 create function easysync_internal.push_close(run_id bigint, step_number integer, tenant text, connection_name text, hash text,
@@ -1288,6 +1298,16 @@ begin
             remote_number = coalesce(excluded.remote_number, l.remote_number), remote_version = excluded.remote_version,
             revision = excluded.revision, agreed = excluded.agreed, raw = excluded.raw, agreed_at = now(), deleted_at = excluded.deleted_at;
 end
+$$;
+
+create function easysync_internal.push_unlink(tenant text, account_key text, entity_name text, remote text) returns boolean
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    with gone as (
+        update easysync_ledger.links as l set deleted_at = now()
+        where l.tenant_id = tenant and l.account = account_key and l.entity = entity_name and l.remote_id = remote and l.deleted_at is null
+        returning 1)
+    select exists (select from gone)
 $$;
 
 create function easysync_internal.push_spent(run_id bigint, step_number integer, tenant text, connection_name text, calls bigint, reads bigint)

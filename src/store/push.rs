@@ -189,6 +189,7 @@ impl PushStore for PgStore {
             Scope::Queue => ("queue", None),
             Scope::Walk => ("walk", None),
             Scope::Ids(ids) => ("ids", Some(ids.clone())),
+            Scope::OrdersOfRefunds(ids) => ("refunds", Some(ids.clone())),
         };
         let ids = ids.map(|ids| serde_json::to_string(&ids).unwrap_or_default());
         let tenant: Arg = run.tenant.as_str().into();
@@ -269,6 +270,18 @@ impl PushStore for PgStore {
         let mut args = step_args(run, step);
         args.push(json(Value::Array(changes.iter().map(rows::change_json).collect())));
         self.job(move || spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5)", &args))
+            .await
+            .map(|_| ())
+    }
+
+    async fn in_step(&self, run: &Run, records: Vec<(Entity, String)>, step: &Step) -> Result<()> {
+        let (entities, ids) = records
+            .into_iter()
+            .map(|(entity, id)| (Some(entity.as_str().to_owned()), Some(id)))
+            .unzip();
+        let mut args = step_args(run, step)[2..].to_vec();
+        args.extend([Arg::Texts(entities), Arg::Texts(ids)]);
+        self.job(move || spi::run("select easysync_internal.push_in_step($1, $2, $3, $4)", &args))
             .await
             .map(|_| ())
     }
@@ -402,6 +415,19 @@ impl PushStore for PgStore {
         let found: Option<String> = self.job(move || spi::one(rows::LINK, &args)).await?;
         let read = found.and_then(|text| serde_json::from_str(&text).ok());
         Ok(read.as_ref().and_then(rows::link))
+    }
+
+    async fn unlink(&self, stream: &Stream, entity: Entity, remote_id: &str) -> Result<bool> {
+        let args = [
+            stream.connection.tenant.as_str().into(),
+            account_of(stream),
+            entity.as_str().into(),
+            remote_id.into(),
+        ];
+        let gone = self.job(move || {
+            spi::one::<bool>("select easysync_internal.push_unlink($1, $2, $3, $4)", &args)
+        });
+        Ok(gone.await?.unwrap_or(false))
     }
 
     async fn spent(&self, run: &Run, step: &Step, spent: Spent) -> Result<()> {

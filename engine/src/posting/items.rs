@@ -42,14 +42,20 @@ pub fn resolve(
     };
     let theirs: Vec<&Item> = candidates.iter().filter(same).collect();
     if let ([one], false, 1) = (&theirs[..], sku.is_empty(), same_sku) {
-        if one.active {
-            return Ok(Found::Item(one.id.clone()));
+        if !one.active {
+            return Err(Reason::new(
+                "inactive_item",
+                format!("product {}: the item with its SKU is inactive in QuickBooks", product.id),
+                "Make the item active again, or give one of the two another SKU.",
+            ));
         }
-        return Err(Reason::new(
-            "inactive_item",
-            format!("product {}: the item with its SKU is inactive in QuickBooks", product.id),
-            "Make the item active again, or give one of the two another SKU.",
-        ));
+        let counts = one.item_type == "Inventory";
+        match settings.inventory {
+            // Each sale would move a stock that the shop counts, too.
+            Inventory::Shop if counts => return Err(counted_twice(product, one)),
+            Inventory::Books if product.track_stock && !counts => {}
+            _ => return Ok(Found::Item(one.id.clone())),
+        }
     }
     if settings.inventory == Inventory::Books && product.track_stock {
         return Err(Reason::new(
@@ -60,6 +66,18 @@ pub fn resolve(
         ));
     }
     create(product, settings, company).map(Found::Create)
+}
+
+fn counted_twice(product: &Product, item: &Item) -> Reason {
+    Reason::new(
+        "counted_twice",
+        format!(
+            "product {}: its item \"{}\" in QuickBooks counts stock, and `inventory` says that the \
+             shop does",
+            product.id, item.name
+        ),
+        "Set inventory to books, or give one of the two another SKU.",
+    )
 }
 
 /// `Name (WC 123)`: names are unique in QuickBooks, and not in a shop. `QtyOnHand` is never written.

@@ -26,6 +26,8 @@ pub enum Operation {
     Update { document: Box<Document>, remote: Box<PostedDocument>, changes: Vec<FieldChange> },
     /// An unpaid Invoice of a cancelled order.
     Void { remote: Box<PostedDocument> },
+    /// The document of a refund that vanished in the shop, or the Payment that applied it.
+    Delete { remote: Box<PostedDocument> },
     /// The balance has to be read, then the order planned again: somebody may have paid it in
     /// QuickBooks, and a payment made there is adopted, not repeated.
     ReadBalance { remote: Box<PostedDocument> },
@@ -82,6 +84,9 @@ pub struct Subjects<'a> {
     /// Its customer was made from an order.
     pub is_guest: bool,
     pub posted: &'a Posted,
+    /// Refunds that somebody asked for by their ids: the document of one that vanished is deleted,
+    /// once that is confirmed.
+    pub asked: &'a [String],
 }
 
 /// Plans an order.
@@ -243,19 +248,41 @@ impl Planner<'_> {
     fn vanished(&mut self) {
         let of = self.of;
         for (id, document) in &of.posted.refunds {
-            let there = of.refunds.iter().any(|r| r.id == *id && r.deleted_at.is_none());
-            if !there && !document.voided {
-                let reason = Reason::new(
-                    "refund_vanished",
-                    format!(
-                        "a refund of order {} is gone in the shop, and its {} stays",
-                        of.order.number, document.kind
-                    ),
-                    "Delete the document with a confirmation, or enter the refund again.",
-                );
-                self.fail(Subject::Refund(*id), reason.needs_attention());
-                self.plan.refunds.push((document.kind, document.total));
+            let refund = of.refunds.iter().find(|refund| refund.id == *id);
+            if document.voided || refund.is_some_and(|refund| refund.deleted_at.is_none()) {
+                continue;
             }
+            let asked = refund.is_some_and(|refund| of.asked.contains(&refund.key()));
+            let fixed = compare::fixed(document, self.ground.company);
+            if asked && fixed.is_none() {
+                self.deletion(*id, document);
+                continue;
+            }
+            let why = fixed.map(|why| format!(", since {why}")).unwrap_or_default();
+            let reason = Reason::new(
+                "refund_vanished",
+                format!(
+                    "a refund of order {} is gone in the shop, and its {} stays{why}",
+                    of.order.number, document.kind
+                ),
+                "easysync.retry_failure deletes the document once that is confirmed; or enter the \
+                 refund again.",
+            );
+            self.fail(Subject::Refund(*id), reason.needs_attention());
+            self.plan.refunds.push((document.kind, document.total));
+        }
+    }
+
+    /// The Payment that applied a CreditMemo goes before it: QuickBooks deletes nothing that
+    /// something is linked to (quickbooks.md, 4.3).
+    fn deletion(&mut self, refund: i64, document: &PostedDocument) {
+        let applied = self.of.posted.credits_applied.get(&refund);
+        let applied = applied.map(|payment| (Subject::CreditApplied(refund), payment));
+        let mut after = vec![];
+        for (subject, remote) in applied.into_iter().chain([(Subject::Refund(refund), document)]) {
+            let operation = Operation::Delete { remote: Box::new(remote.clone()) };
+            self.plan.steps.push(Step { subject, operation, after: after.clone() });
+            after.push(subject);
         }
     }
 

@@ -59,6 +59,9 @@ pub struct PostedDocument {
     pub edited: bool,
     /// Voided by us or by a person.
     pub voided: bool,
+    /// A person entered it, and it was linked: it isn't written to until somebody confirms.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// What both sides agreed on.
     pub agreed: Agreed,
 }

@@ -127,7 +127,11 @@ impl Push {
     /// What this run looks at; the second: whether it compares all records.
     async fn scope(&self) -> Result<(Scope, bool)> {
         if let (Mode::Ids, Some(ids)) = (self.run.mode, &self.run.ids) {
-            return Ok((Scope::Ids(ids.clone()), false));
+            let scope = match self.stream().entity {
+                Entity::Refunds => Scope::OrdersOfRefunds(ids.clone()),
+                _ => Scope::Ids(ids.clone()),
+            };
+            return Ok((scope, false));
         }
         if self.run.mode == Mode::Full {
             return Ok((Scope::Walk, true));

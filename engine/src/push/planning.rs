@@ -2,9 +2,10 @@
 //! a place each.
 
 use super::Push;
-use super::store::{Candidate, KeptPlan, Scope};
+use super::store::{Bundle, Candidate, KeptPlan, Scope};
 use crate::error::Result;
-use crate::plan::{Change, Gate, Numbering, PlanHash, PlanSummary};
+use crate::model::{Entity, Mode};
+use crate::plan::{Change, Draft, Gate, Numbering, PlanHash, PlanSummary};
 use crate::store::Filters;
 
 /// Records of one page.
@@ -66,6 +67,14 @@ impl Push {
         Ok((hash.finish(), summary))
     }
 
+    /// Refunds that this run was asked for by their ids.
+    fn asked_refunds(&self) -> Vec<String> {
+        match (self.stream().entity, self.run.mode, &self.run.ids) {
+            (Entity::Refunds, Mode::Ids, Some(ids)) => ids.clone(),
+            _ => vec![],
+        }
+    }
+
     pub(super) async fn candidates(
         &self,
         scope: &Scope,
@@ -84,16 +93,39 @@ impl Push {
     ) -> Result<Vec<Change>> {
         let roots = self.roots();
         let bundles = self.store.bundles(self.stream(), &roots, page).await?;
-        let mut changes = vec![];
+        let (mut changes, mut in_step) = (vec![], vec![]);
         for (candidate, bundle) in page.iter().zip(bundles) {
             let Some(root) = roots.get(candidate.root) else { continue };
+            let bundle = Bundle { asked_refunds: self.asked_refunds(), ..bundle };
             let drafts = self.target.draft(&bundle).await?;
+            in_step.extend(untold(root.entity, &bundle, &drafts));
             summary.records += 1;
             if drafts.is_empty() {
                 summary.unchanged += 1;
             }
             changes.extend(numbering.number((root.entity, candidate.hub_id), drafts));
         }
+        if !self.run.dry_run && !in_step.is_empty() {
+            self.store.in_step(&self.run, in_step, &self.step).await?;
+        }
         Ok(changes)
     }
+}
+
+/// Records of a bundle, itself and its refunds, that ask for nothing: they are in step.
+fn untold(entity: Entity, bundle: &Bundle, drafts: &[Draft]) -> Vec<(Entity, String)> {
+    #[derive(serde::Deserialize)]
+    struct Refund {
+        id: i64,
+        source_id: Option<String>,
+    }
+    let refunds = bundle.refunds.iter().filter_map(|text| {
+        let refund: Refund = serde_json::from_str(text).ok()?;
+        Some((Entity::Refunds, refund.source_id.unwrap_or_else(|| refund.id.to_string())))
+    });
+    let told = |(entity, id): &(Entity, String)| {
+        drafts.iter().any(|draft| draft.entity == *entity && draft.record_id == *id)
+    };
+    let own = (entity, bundle.record_id.clone());
+    std::iter::once(own).chain(refunds).filter(|record| !told(record)).collect()
 }

@@ -3,9 +3,10 @@
 use super::Push;
 use super::sending::done;
 use super::store::{ItemOutcome, Settled};
-use super::target::{Answer, Call, Cure, Found, Item, Refetched};
+use super::target::{Answer, Call, Cure, Found, Item, Refetched, Reresolved};
 use crate::error::{Error, Result};
 use crate::plan::Action;
+use std::sync::atomic::Ordering;
 
 /// How often a change is put on a newer version of its record.
 const REBASES: usize = 3;
@@ -27,6 +28,7 @@ impl Push {
                     Found::Nothing => failed(error),
                 })
             }
+            Cure::Reresolve => self.reresolve(item, error).await,
             Cure::Retry { after } => Ok(failed(error.retry_after(after).retryable(true))),
             _ => Ok(failed(error)),
         }
@@ -46,7 +48,12 @@ impl Push {
                 }
                 Refetched::Gone(error) => return Ok(failed(error)),
                 Refetched::Already(ack) => return Ok(done(&item, ack)),
-                Refetched::Rebase { version } => item.version = Some(version),
+                Refetched::Rebase { version, members } => {
+                    item.version = Some(version);
+                    if let Some(body) = item.body.as_object_mut() {
+                        body.extend(members);
+                    }
+                }
             }
             item.request_id = self.target.request_id(&item);
             let call = self.target.call(vec![item.clone()]);
@@ -68,6 +75,33 @@ impl Push {
             }
         }
         Ok(failed(error))
+    }
+
+    /// What the item names was looked for again: the same change with its new id, or a plan that
+    /// knows that it is gone. Once: a second refusal stands.
+    async fn reresolve(&self, item: &Item, error: Error) -> Result<ItemOutcome> {
+        let body = match self.target.reresolve(item).await? {
+            Reresolved::Nothing => return Ok(failed(error)),
+            Reresolved::Gone { entity, remote_id } => {
+                let unlinked = self.store.unlink(self.stream(), entity, &remote_id).await?;
+                self.replan.fetch_or(unlinked, Ordering::Relaxed);
+                return Ok(failed(error));
+            }
+            Reresolved::Body(body) => body,
+        };
+        let mut item = Item { body, ..item.clone() };
+        item.request_id = self.target.request_id(&item);
+        let call = self.target.call(vec![item.clone()]);
+        self.store.intend(&self.run, &self.step, &call).await?;
+        let sent = self.target.send(&call).await;
+        let outcome = match sent.answers.into_iter().next() {
+            Some(Answer::Done(ack)) => done(&item, ack),
+            Some(Answer::Unknown(error)) => ItemOutcome::Unknown(error),
+            Some(Answer::Refused { error, .. } | Answer::NotSent(error)) => failed(error),
+            None => failed(error),
+        };
+        self.settle_rebased(call, &outcome, sent.http_status, sent.trace).await?;
+        Ok(outcome)
     }
 
     /// Closes the intent of a rebased write, so that nobody sends it again. What it did is committed

@@ -21,6 +21,8 @@ pub enum Scope {
     Walk,
     /// These, by the id where they were born; the hub id for those born here.
     Ids(Vec<String>),
+    /// The orders of these refunds.
+    OrdersOfRefunds(Vec<String>),
 }
 
 /// One kind of record that a plan begins with. What these need comes along.
@@ -78,6 +80,8 @@ pub struct Bundle {
     pub products: Vec<String>,
     /// Links of all of these on the account.
     pub links: Vec<Link>,
+    /// Ids of refunds that somebody asked for by name.
+    pub asked_refunds: Vec<String>,
 }
 
 /// A plan as the store keeps it with the step.
@@ -195,6 +199,10 @@ pub trait PushStore: Send + Sync + 'static {
     /// Stores changes of a plan. Failed ones become failed records when the plan is released.
     async fn save_changes(&self, run: &Run, step: &Step, changes: Vec<Change>) -> Result<()>;
 
+    /// These records are as they should be: nothing is told of them any more, but for amounts that
+    /// came out otherwise there.
+    async fn in_step(&self, run: &Run, records: Vec<(Entity, String)>, step: &Step) -> Result<()>;
+
     /// The plan is complete. `released`: it may be sent; else it waits for a person until `until`.
     async fn close_plan(
         &self,
@@ -227,6 +235,9 @@ pub trait PushStore: Send + Sync + 'static {
 
     /// The link of a remote record.
     async fn link(&self, stream: &Stream, entity: Entity, remote_id: &str) -> Result<Option<Link>>;
+
+    /// The remote record is gone, by whomever: its link counts no more. False: there was none.
+    async fn unlink(&self, stream: &Stream, entity: Entity, remote_id: &str) -> Result<bool>;
 
     /// Adds calls and reads that no settlement told of.
     async fn spent(&self, run: &Run, step: &Step, spent: Spent) -> Result<()>;

@@ -104,6 +104,8 @@ pub enum Cure {
     Refetch,
     /// The number or the name is taken: look whether the record is ours.
     LookUp,
+    /// Something that the write names is gone there, or goes by another id: look for it again.
+    Reresolve,
     /// Nothing may be sent to the account before a person has acted.
     Stop,
 }
@@ -149,6 +151,8 @@ pub enum Refetched {
     /// Nothing that we write has moved: the same change on this version.
     Rebase {
         version: String,
+        /// Members that take the place of the change's own: what it names goes by another id.
+        members: Map<String, Value>,
     },
     /// It is as the change wants it: an earlier write of ours whose answer was lost.
     Already(Ack),
@@ -158,6 +162,17 @@ pub enum Refetched {
         fields: Map<String, Value>,
     },
     Gone(Error),
+}
+
+/// What becomes of a write that names what isn't there.
+#[derive(Debug, Clone)]
+pub enum Reresolved {
+    /// Nothing is known to help: the refusal stands.
+    Nothing,
+    /// It goes by another id: the same write with this body.
+    Body(Value),
+    /// This record is gone, and its link with it: the plan was made without knowing.
+    Gone { entity: Entity, remote_id: String },
 }
 
 /// An account that is pushed to.
@@ -196,6 +211,9 @@ pub trait Target: Send + Sync {
 
     /// Reads the record of an item whose version was stale, and compares it with the agreed state.
     async fn refetch(&self, item: &Item, link: Option<&Link>) -> Result<Refetched>;
+
+    /// After [`Cure::Reresolve`]: what the item names, looked for again.
+    async fn reresolve(&self, item: &Item) -> Result<Reresolved>;
 
     /// Must the platform be asked before this record is first created: somebody may have entered it
     /// by hand.

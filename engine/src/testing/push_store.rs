@@ -200,6 +200,7 @@ impl PushStore for MemHub {
                     Scope::Walk => true,
                     Scope::Queue => state.queue.contains_key(&(entity, hub_id)),
                     Scope::Ids(ids) => ids.contains(&hub_id.to_string()),
+                    Scope::OrdersOfRefunds(_) => false,
                 };
                 if entity == root.entity
                     && wanted
@@ -238,6 +239,17 @@ impl PushStore for MemHub {
         let mut state = self.state();
         state.most_saved = state.most_saved.max(changes.len());
         state.changes.extend(changes.into_iter().map(|change| (change.change_id, change)));
+        Ok(())
+    }
+
+    async fn in_step(
+        &self,
+        _run: &Run,
+        records: Vec<(Entity, String)>,
+        _step: &Step,
+    ) -> Result<()> {
+        let mut state = self.state();
+        records.iter().for_each(|record| drop(state.failures.remove(record)));
         Ok(())
     }
 
@@ -376,6 +388,14 @@ impl PushStore for MemHub {
         let state = self.state();
         let mut of = state.links.values().flatten();
         Ok(of.find(|l| l.entity == entity && l.remote_id == id).cloned())
+    }
+
+    async fn unlink(&self, _stream: &Stream, entity: Entity, remote_id: &str) -> Result<bool> {
+        let mut state = self.state();
+        let same = |l: &Link| l.entity == entity && l.remote_id == remote_id;
+        let before: usize = state.links.values().map(Vec::len).sum();
+        state.links.values_mut().for_each(|of| of.retain(|link| !same(link)));
+        Ok(state.links.values().map(Vec::len).sum::<usize>() < before)
     }
 
     async fn spent(&self, _run: &Run, _step: &Step, _spent: Spent) -> Result<()> {

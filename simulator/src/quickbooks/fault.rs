@@ -189,6 +189,16 @@ pub fn deposited() -> Fault {
     )
 }
 
+/// 6480.
+pub fn matched() -> Fault {
+    validation(
+        "6480",
+        "Matched transaction delete error",
+        "This transaction is matched with the bank's. Undo the match first.",
+        "",
+    )
+}
+
 /// 6190.
 pub fn lapsed() -> Fault {
     validation(

@@ -146,6 +146,23 @@ fn what_lies_in_a_deposit_is_locked_until_it_is_taken_out() {
 }
 
 #[test]
+fn what_is_reconciled_is_locked_until_the_match_is_undone() {
+    let bed = Bed::new("us_single");
+    let customer = bed.customer("Maya");
+    let receipt = bed.make("SalesReceipt", sale(&customer, "1", &[("8", "1", "50", "NON")]));
+    let which = json!({ "entity": "SalesReceipt", "id": receipt["Id"] });
+    bed.act("reconcile", which.clone());
+    let edit = json!({ "Id": receipt["Id"], "SyncToken": "0", "sparse": true, "PrivateNote": "x" });
+    assert_eq!(bed.post("salesreceipt", edit.clone()).code(), "6480");
+    let delete = json!({ "Id": receipt["Id"], "SyncToken": "0" });
+    assert_eq!(bed.post("salesreceipt?operation=delete", delete).code(), "6480");
+    let mut undo = which;
+    undo["undo"] = json!(true);
+    bed.act("reconcile", undo);
+    assert_eq!(bed.post("salesreceipt", edit).status, 200);
+}
+
+#[test]
 fn a_paid_invoice_is_deleted_only_after_its_payment() {
     let bed = Bed::new("us_single");
     let customer = bed.customer("Maya");

@@ -109,6 +109,7 @@ pub fn bundle(row: &SpiHeapTupleData, entity: Entity) -> DbResult<Bundle> {
         customer: row.get(6)?,
         products: texts(7)?,
         links: links.iter().filter_map(link).collect(),
+        asked_refunds: vec![],
     })
 }
 

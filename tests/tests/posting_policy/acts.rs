@@ -40,6 +40,16 @@ pub fn stored(changes: Value) -> Act {
     })
 }
 
+/// The order's line comes to another amount.
+pub fn costs(total: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let rest = desk.bed.simulator.rest()?;
+        let shown = rest.get(&format!("orders/{}", order.id))?;
+        let line = json!({"id": shown["line_items"][0]["id"], "subtotal": total, "total": total});
+        rest.put(&format!("orders/{}", order.id), &json!({"line_items": [line]})).map(drop)
+    })
+}
+
 /// The shop says that it was paid, without a status that says so.
 pub fn is_paid() -> Act {
     stored(json!({"date_paid_gmt": "2026-11-24T00:30:00"}))

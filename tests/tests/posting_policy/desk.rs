@@ -122,13 +122,21 @@ fn hold_group(desk: &mut Desk<'_>, group: &Group) -> Result<Vec<String>> {
 }
 
 impl Desk<'_> {
-    /// Pulls these orders and pushes them.
-    fn sync(&mut self, orders: &[Order]) -> Result<i64> {
+    /// Brings these orders into the hub.
+    pub fn pull(&mut self, orders: &[Order]) -> Result<()> {
         let ids: Vec<&str> = orders.iter().map(|order| order.id.as_str()).collect();
         let trigger = "select easysync.trigger('orders', connection => $1, ids => $2)";
         let pull: i64 = self.bed.db.query_one(trigger, &[&"shop", &ids])?.get(0);
         let run = self.bed.wait(pull)?;
         ensure!(run.status == "succeeded", "{run:?}");
+        Ok(())
+    }
+
+    /// Pulls these orders and pushes them.
+    fn sync(&mut self, orders: &[Order]) -> Result<i64> {
+        self.pull(orders)?;
+        let ids: Vec<&str> = orders.iter().map(|order| order.id.as_str()).collect();
+        let trigger = "select easysync.trigger('orders', connection => $1, ids => $2)";
         let push: i64 = self.bed.db.query_one(trigger, &[&self.books.name, &ids])?.get(0);
         let run = self.books.wait(self.bed, push)?;
         ensure!(matches!(run.status.as_str(), "succeeded" | "partial" | "failed"), "{run:?}");

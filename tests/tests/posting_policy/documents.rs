@@ -31,16 +31,6 @@ pub fn groups() -> Vec<Group> {
     ]
 }
 
-/// The order's line comes to another amount.
-fn costs(total: &'static str) -> Act {
-    Box::new(move |desk, order| {
-        let rest = desk.bed.simulator.rest()?;
-        let shown = rest.get(&format!("orders/{}", order.id))?;
-        let line = json!({"id": shown["line_items"][0]["id"], "subtotal": total, "total": total});
-        rest.put(&format!("orders/{}", order.id), &json!({"line_items": [line]})).map(drop)
-    })
-}
-
 fn dated(paid: &'static str) -> Act {
     stored(json!({"date_paid_gmt": paid}))
 }

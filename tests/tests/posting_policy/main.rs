@@ -10,6 +10,7 @@ mod lost;
 mod people;
 mod settings;
 mod statuses;
+mod there;
 
 use anyhow::Result;
 use desk::hold;
@@ -42,4 +43,9 @@ fn every_currency_and_country_comes_out_to_the_cent() -> Result<()> {
 #[test]
 fn documents_whose_links_a_failover_lost_are_known_again() -> Result<()> {
     hold("policy-lost", lost::groups())
+}
+
+#[test]
+fn what_a_bookkeeper_does_there_is_kept_and_told() -> Result<()> {
+    hold("policy-there", there::groups())
 }

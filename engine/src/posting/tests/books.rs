@@ -83,7 +83,8 @@ impl<'a> Books<'a> {
         let none = Posted::default();
         let posted = self.posted.get(&sale.order.id).unwrap_or(&none);
         let is_guest = sale.order.customer_id.is_some_and(|id| id >= 100_000);
-        let of = Subjects { order: &sale.order, refunds: &sale.refunds, is_guest, posted };
+        let of =
+            Subjects { order: &sale.order, refunds: &sale.refunds, is_guest, posted, asked: &[] };
         plan::order(&of, &self.ground())
     }
 
@@ -133,6 +134,7 @@ impl<'a> Books<'a> {
                 let sale = self.posted.get_mut(&order).unwrap().sale.as_mut().unwrap();
                 sale.balance = Some(balance);
             }
+            Operation::Delete { .. } => unreachable!("nobody asks for a deletion"),
             Operation::Adopt { .. } => unreachable!("nobody else writes into these books"),
         }
     }
@@ -276,6 +278,7 @@ impl<'a> Books<'a> {
             locked: false,
             edited: false,
             voided: false,
+            adopted: false,
             agreed: Agreed { sent: compare::wanted(document), answered: compare::owned(answer) },
         };
         let posted = self.posted.entry(order).or_default();

@@ -48,6 +48,7 @@ fn steps(plan: &OrderPlan) -> Vec<String> {
             format!("update {} {}", document.kind, document.total)
         }
         Operation::Void { remote } => format!("void {}", remote.kind),
+        Operation::Delete { remote } => format!("delete {}", remote.kind),
         Operation::ReadBalance { remote } => format!("read {}", remote.kind),
         Operation::Adopt { kind, remote_id } => format!("adopt {kind} {remote_id}"),
     };

@@ -130,17 +130,20 @@ fn product(id: i64, sku: &str) -> Product {
     .unwrap()
 }
 
-#[test]
-fn an_item_is_found_by_a_sku_that_is_unique_on_both_sides_else_made() {
-    let company = us();
-    let settings = demo(&company);
-    let item = |id: &str, sku: &str, active| Item {
+fn item(id: &str, sku: &str, active: bool) -> Item {
+    Item {
         id: id.into(),
         sku: Some(sku.into()),
         item_type: "NonInventory".into(),
         active,
         ..Item::default()
-    };
+    }
+}
+
+#[test]
+fn an_item_is_found_by_a_sku_that_is_unique_on_both_sides_else_made() {
+    let company = us();
+    let settings = demo(&company);
     let resolve = |product: &Product, same, items: &[Item]| {
         items::resolve(product, same, items, &settings, &company)
     };
@@ -168,6 +171,21 @@ fn with_inventory_in_the_books_a_counted_product_needs_its_item_there() {
     let settings = demo_with(&company, json!({"inventory": "books"}));
     let found = items::resolve(&product(19, "TOTE"), 1, &[], &settings, &company);
     assert_eq!(found.unwrap_err().code, "no_inventory_item");
+    let uncounted = [item("5", "TOTE", true)];
+    let found = items::resolve(&product(19, "TOTE"), 1, &uncounted, &settings, &company);
+    assert_eq!(found.unwrap_err().code, "no_inventory_item", "its item counts nothing");
+    let counted = [Item { item_type: "Inventory".into(), ..item("5", "TOTE", true) }];
+    let found = items::resolve(&product(19, "TOTE"), 1, &counted, &settings, &company);
+    assert_eq!(found, Ok(items::Found::Item("5".into())));
+}
+
+#[test]
+fn a_stock_is_never_counted_by_both() {
+    let company = us();
+    let settings = demo_with(&company, json!({}));
+    let counted = [Item { item_type: "Inventory".into(), ..item("5", "TOTE", true) }];
+    let found = items::resolve(&product(19, "TOTE"), 1, &counted, &settings, &company);
+    assert_eq!(found.unwrap_err().code, "counted_twice");
 }
 
 #[test]

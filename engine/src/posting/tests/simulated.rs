@@ -199,7 +199,8 @@ impl Run {
         let none = Posted::default();
         let posted = self.posted.get(&sale.order.id).unwrap_or(&none);
         let is_guest = sale.order.customer_id.is_some_and(|id| customers()[&id].is_guest);
-        let of = Subjects { order: &sale.order, refunds: &sale.refunds, is_guest, posted };
+        let of =
+            Subjects { order: &sale.order, refunds: &sale.refunds, is_guest, posted, asked: &[] };
         plan::order(&of, &self.ground())
     }
 
@@ -230,6 +231,7 @@ impl Run {
             locked: false,
             edited: false,
             voided: false,
+            adopted: false,
             agreed: Agreed { sent: compare::wanted(document), answered: compare::owned(answer) },
         };
         let posted = self.posted.entry(order).or_default();

@@ -4,7 +4,9 @@ use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
 use crate::push::store::{Bundle, Link, Spent};
-use crate::push::target::{Ack, Answer, Call, Cure, Found, Item, Refetched, Sent, Target};
+use crate::push::target::{
+    Ack, Answer, Call, Cure, Found, Item, Refetched, Reresolved, Sent, Target,
+};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -292,12 +294,16 @@ impl Target for Books {
         }
         let agreed: Value = serde_json::from_str(link.unwrap().agreed.as_deref().unwrap()).unwrap();
         Ok(match agreed["sent"] == stored.body {
-            true => Refetched::Rebase { version: stored.version.to_string() },
+            true => Refetched::Rebase { version: stored.version.to_string(), members: Map::new() },
             false => Refetched::Conflict {
                 error: Error::new(Category::Conflict, "edited_there", "edited there"),
                 fields: Map::new(),
             },
         })
+    }
+
+    async fn reresolve(&self, _item: &Item) -> Result<Reresolved> {
+        Ok(Reresolved::Nothing)
     }
 
     fn asks_before_create(&self, _item: &Item) -> bool {

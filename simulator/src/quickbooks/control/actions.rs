@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// The actions by name, for the error text.
 const NAMES: &str = "create, edit, inactivate, reactivate, merge, delete, void, pay, apply, deposit, \
-                     close_books, preference, custom_numbers, subscription, disconnect, \
+                     reconcile, close_books, preference, custom_numbers, subscription, disconnect, \
                      expire_access";
 
 fn refused(fault: Fault) -> ControlError {
@@ -88,6 +88,7 @@ fn on_record(company: &mut Company, name: &str, body: &Value, now: Timestamp) ->
         "pay" => pay(company, body, with),
         "apply" => apply(company, body, with),
         "deposit" => deposit(company, body, with),
+        "reconcile" => reconcile(company, body),
         _ => Err(nothing(&format!("no action {name}; there are {NAMES}"))),
     }
 }
@@ -224,6 +225,26 @@ fn apply(company: &mut Company, body: &Value, with: With) -> ControlReply {
     });
     let id = write::save(company, Kind::Payment, &payment, with).map_err(refused)?;
     Ok(company.render(Kind::Payment, id))
+}
+
+/// Matches a transaction with the bank's statement (`"undo": true`: no longer); nothing of it moves.
+fn reconcile(company: &mut Company, body: &Value) -> ControlReply {
+    let (key, _) = found(company, body)?;
+    let money = matches!(
+        key.0,
+        Kind::SalesReceipt
+            | Kind::RefundReceipt
+            | Kind::Payment
+            | Kind::BillPayment
+            | Kind::Deposit
+    );
+    if !money {
+        return Err(bad(format!("a {} moves no money at the bank", key.0.name())));
+    }
+    if let Some(record) = company.store.get_mut(key) {
+        record.matched = body["undo"] != json!(true);
+    }
+    Ok(company.render(key.0, key.1))
 }
 
 /// Takes payments and receipts to the bank: `transactions` as `[{"entity", "id"}]`.

@@ -36,6 +36,8 @@ pub struct Record {
     pub effects: Effects,
     /// The deposit that it lies in.
     pub deposit: Option<u64>,
+    /// Matched with the bank's statement: reconciled.
+    pub matched: bool,
 }
 
 impl Record {
@@ -48,6 +50,7 @@ impl Record {
             updated: now,
             effects: Effects::default(),
             deposit: None,
+            matched: false,
         }
     }
 

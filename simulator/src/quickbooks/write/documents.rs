@@ -34,10 +34,13 @@ pub(super) fn begin(company: &Company, draft: &mut Draft) -> Checked<()> {
     Ok(())
 }
 
-/// Whether a stored document may change at all.
+/// Whether a stored document may change at all: not in closed books, in a deposit, or reconciled.
 pub(super) fn check_changeable(company: &Company, old: &Record) -> Checked<()> {
     if old.deposit.is_some() {
         return Err(fault::deposited());
+    }
+    if old.matched {
+        return Err(fault::matched());
     }
     old.text("TxnDate").parse().map_or(Ok(()), |day| check_day(company, day))
 }

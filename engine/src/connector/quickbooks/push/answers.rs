@@ -46,9 +46,15 @@ fn cure(remedy: &Remedy) -> Cure {
         Remedy::RefreshToken => Cure::Retry { after: Duration::ZERO },
         Remedy::Refetch => Cure::Refetch,
         Remedy::AdoptNumber { .. } | Remedy::AdoptName | Remedy::LookUp => Cure::LookUp,
+        Remedy::Reresolve { element } if is_customer(element.as_deref()) => Cure::Reresolve,
         Remedy::StopConnection => Cure::Stop,
         _ => Cure::None,
     }
+}
+
+/// Is it the customer that isn't there, or may it be?
+fn is_customer(element: Option<&str>) -> bool {
+    element.is_none_or(|element| element.contains("CustomerRef"))
 }
 
 /// The record of an item, as an answer shows it.

@@ -113,6 +113,7 @@ impl Books {
             refunds: &sale.refunds,
             is_guest: sale.customer.as_ref().is_some_and(|customer| customer.is_guest),
             posted: &sale.posted,
+            asked: &bundle.asked_refunds,
         };
         plan::order(&subjects, &posting_ground(ground, bundle))
     }
@@ -135,8 +136,12 @@ impl Books {
         let Some(found) = self.api.get(kind, &known.remote_id).await? else { return Ok(false) };
         let sent = known.agreed.sent.clone();
         let mut now = state::read(known.kind, &found.record, sent)?;
+        now.adopted = known.adopted;
         now.edited = matches!(compare::drift(known, &found.record), compare::Drift::Conflict(_));
+        let customer = now.agreed.answered["CustomerRef"].clone();
         now.agreed = known.agreed.clone();
+        // A merge there moves it.
+        now.agreed.answered["CustomerRef"] = customer;
         *known = now;
         Ok(true)
     }
@@ -155,6 +160,7 @@ impl Books {
                 drafts.push(labels.tie(step.subject, *kind, remote_id));
             }
             Operation::Void { remote } => drafts.push(labels.void(step.subject, remote, bundle)),
+            Operation::Delete { remote } => drafts.push(labels.deletion(step, remote, bundle)),
             Operation::Create { document, .. } => {
                 let rendered = self.render(document, labels, bundle, ground, drafts).await?;
                 drafts.push(labels.create(document, rendered, step));
@@ -189,7 +195,10 @@ impl Books {
                 }
             }
         }
-        if let (CustomerKey::Customer(id), Some(customer)) =
+        let kept = labels.customer_of_sale();
+        if let (CustomerKey::Customer(id), Some(kept)) = (document.customer, kept) {
+            refs.customers.insert((id, document.currency.clone()), kept.to_owned());
+        } else if let (CustomerKey::Customer(id), Some(customer)) =
             (document.customer, &labels.sale.customer)
         {
             match self.customer_for(customer, &document.currency, bundle, ground).await? {
@@ -204,7 +213,10 @@ impl Books {
         for settles in &document.settles {
             needs.push(labels.key(settles.subject));
         }
-        let body = render::body(document, &refs, &posting_ground(ground, bundle));
+        let mut body = render::body(document, &refs, &posting_ground(ground, bundle));
+        if let (Ok(body), Some(kept)) = (&mut body, kept) {
+            body["CustomerRef"] = json!({"value": kept});
+        }
         Ok(body.map(|body| (body, needs)).map_err(|reason| reason.needs_attention()))
     }
 }
@@ -235,7 +247,7 @@ fn asks_for_the_sale(plan: &OrderPlan) -> bool {
     plan.steps.iter().any(|step| match &step.operation {
         Operation::ReadBalance { .. } | Operation::Void { .. } => true,
         Operation::Create { .. } => step.subject == Subject::Cancellation,
-        Operation::Update { .. } | Operation::Adopt { .. } => false,
+        Operation::Update { .. } | Operation::Adopt { .. } | Operation::Delete { .. } => false,
     })
 }
 
@@ -323,8 +335,17 @@ impl Labels<'_> {
         Draft { error: Some(error), reason, ..self.empty(subject, target) }
     }
 
+    /// Whose the sale is in the books: what belongs to it is the same customer's, whoever the shop
+    /// says has bought it by now.
+    fn customer_of_sale(&self) -> Option<&str> {
+        self.sale.posted.sale.as_ref()?.agreed.answered["CustomerRef"].as_str()
+    }
+
     fn payload(&self, document: &Document, body: Value) -> Payload {
-        let memo = json!({"role": role(document.subject), "wanted": compare::wanted(document)});
+        let mut memo = json!({"role": role(document.subject), "wanted": compare::wanted(document)});
+        if let Some(sale) = &self.sale.posted.sale {
+            memo["sale"] = json!({"kind": sale.kind, "id": sale.remote_id});
+        }
         Payload {
             number: document.number.clone(),
             total: (document.kind != DocumentKind::Payment).then_some(document.total),
@@ -375,7 +396,10 @@ impl Labels<'_> {
         let mut payload = self.payload(document, body);
         payload.memo["was"] = fields::amount(remote.total);
         at(&mut payload, remote, bundle);
-        Draft { action: Action::Update, needs, fields: changes, payload: Some(payload), ..empty }
+        let (fields, payload) = (changes, Some(payload));
+        // What a person entered isn't written to until somebody confirms.
+        let destructive = remote.adopted;
+        Draft { action: Action::Update, destructive, needs, fields, payload, ..empty }
     }
 
     /// A document that is there already gets its link.
@@ -392,6 +416,19 @@ impl Labels<'_> {
             reason: Some(format!("{kind} {remote_id} is in QuickBooks already")),
             payload: Some(payload),
             ..empty
+        }
+    }
+
+    fn deletion(&self, step: &Step, remote: &PostedDocument, bundle: &Bundle) -> Draft {
+        let memo = json!({"role": role(step.subject)});
+        let mut payload = Payload::new(self.key(step.subject), json!({}), memo);
+        at(&mut payload, remote, bundle);
+        Draft {
+            action: Action::Delete,
+            reason: Some("its refund is gone in the shop".into()),
+            needs: step.after.iter().map(|subject| self.key(*subject)).collect(),
+            payload: Some(payload),
+            ..self.empty(step.subject, remote.kind.as_str())
         }
     }
 

@@ -7,12 +7,13 @@ use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
+use crate::model::Entity;
 use crate::plan::Action;
 use crate::posting::compare::{self, Drift, FieldChange};
 use crate::posting::numbers;
 use crate::push::store::Link;
-use crate::push::target::{Ack as Acknowledged, Found, Item, Refetched};
-use serde_json::Value;
+use crate::push::target::{Ack as Acknowledged, Found, Item, Refetched, Reresolved};
+use serde_json::{Map, Value, json};
 
 impl Books {
     pub(super) async fn find_record(&self, item: &Item) -> Result<Found> {
@@ -34,71 +35,73 @@ impl Books {
     }
 
     /// A document by its number: ours if it bears our mark, or if total, currency and customer
-    /// agree (posting policy, Numbers).
+    /// agree; with `adopt` a sale that somebody entered by hand, too (posting policy, Dates and
+    /// Numbers). A document's kind is decided at its first write and never changes: what the order
+    /// would have been earlier, or was entered as, stays that.
     async fn find_document(&self, item: &Item, kind: Kind) -> Result<Found> {
         let Some(number) = item.number.as_deref() else { return Ok(Found::Nothing) };
-        let by_hand = self.asked_numbers(number);
-        let numbers: Vec<&str> = by_hand.iter().map(String::as_str).collect();
-        // Reads are metered, and a document of another kind is never what this item stands for.
-        let found = self.api.documents_by_number(&numbers, &[kind]).await?;
-        let marked = |ack: &&Ack| {
-            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
-            numbers::is_marked(note, mark(item))
-        };
-        let ours = found
-            .iter()
-            .find(marked)
-            .or_else(|| found.iter().find(|ack| self.is_same_sale(item, ack)));
-        match (ours, found.iter().find(|ack| ack.document_number.as_deref() == Some(number))) {
-            (Some(ack), _) => Ok(Found::Ours(acknowledged(item, ack.clone()))),
-            (None, Some(other)) => Ok(Found::Other(taken(item, other, "number"))),
-            _ => self.find_sibling(item, kind, number).await,
+        let numbers = self.asked_numbers(item, number);
+        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        // Reads are metered: the other kind is asked for only when this one has nothing.
+        for asked in [Some(kind), sibling(kind)].into_iter().flatten() {
+            let found = self.api.documents_by_number(&numbers, &[asked]).await?;
+            if let Some(ack) = found.iter().find(|ack| is_marked(item, ack)) {
+                return Ok(Found::Ours(known_as(item, kind, ack.clone())));
+            }
+            let may_be = asked == kind || self.adopts(item);
+            if let Some(ack) = found.iter().find(|ack| may_be && self.is_same_sale(item, ack)) {
+                let mut known = known_as(item, kind, ack.clone());
+                known.agreed["document"]["adopted"] = Value::Bool(true);
+                return Ok(Found::Ours(known));
+            }
+            let is_taken =
+                |ack: &&Ack| asked == kind && ack.document_number.as_deref() == Some(number);
+            let clashes = |ack: &&Ack| is_taken(ack) || self.is_the_sale_otherwise(item, ack);
+            if let Some(other) = found.iter().find(clashes) {
+                return Ok(Found::Other(taken(item, other, "number")));
+            }
         }
+        Ok(Found::Nothing)
     }
 
-    /// A document's kind is decided at its first write and never changes (posting policy): what is
-    /// ours under the number, as the kind that the order would have had earlier, stays that.
-    async fn find_sibling(&self, item: &Item, kind: Kind, number: &str) -> Result<Found> {
-        let sibling = match kind {
-            Kind::SalesReceipt => Kind::Invoice,
-            Kind::Invoice => Kind::SalesReceipt,
-            Kind::RefundReceipt => Kind::CreditMemo,
-            Kind::CreditMemo => Kind::RefundReceipt,
-            _ => return Ok(Found::Nothing),
-        };
-        let found = self.api.documents_by_number(&[number], &[sibling]).await?;
-        let ours = found.into_iter().find(|ack| {
-            let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
-            numbers::is_marked(note, mark(item))
-        });
-        let Some(ack) = ours else { return Ok(Found::Nothing) };
-        let as_it_is = Item { target: sibling.as_str().to_owned(), ..item.clone() };
-        let stays = Some(as_it_is.target.clone());
-        Ok(Found::Ours(Acknowledged { stays, ..acknowledged(&as_it_is, ack) }))
+    /// May somebody have entered what the item is to make?
+    fn adopts(&self, item: &Item) -> bool {
+        self.account.settings.posting.adopt && item.memo["role"] == "sale"
     }
 
     /// The number itself, and with `adopt` those under which somebody may have entered the sale.
-    fn asked_numbers(&self, number: &str) -> Vec<String> {
+    fn asked_numbers(&self, item: &Item, number: &str) -> Vec<String> {
         let settings = &self.account.settings.posting;
         let mut numbers = vec![number.to_owned()];
         let plain = number.strip_prefix(settings.document_prefix.as_str());
-        if let Some(plain) = plain.filter(|plain| settings.adopt && !plain.is_empty()) {
+        if let Some(plain) = plain.filter(|plain| self.adopts(item) && !plain.is_empty()) {
             numbers.extend([plain.to_owned(), format!("#{plain}")]);
         }
+        numbers.dedup();
         numbers
     }
 
+    /// The same days and currency with another total: somebody has to look.
+    fn is_the_sale_otherwise(&self, item: &Item, ack: &Ack) -> bool {
+        self.adopts(item)
+            && is_near(item, ack)
+            && self.currency(&item.body) == self.currency(&ack.record)
+            && item.total != ack.total
+    }
+
+    fn currency(&self, body: &Value) -> String {
+        let named = body.pointer("/CurrencyRef/value").and_then(Value::as_str).map(str::to_owned);
+        let home = || self.ground().map(|g| g.company.home_currency.clone()).unwrap_or_default();
+        named.unwrap_or_else(home)
+    }
+
     fn is_same_sale(&self, item: &Item, ack: &Ack) -> bool {
-        let home = self.ground().map(|g| g.company.home_currency.clone()).unwrap_or_default();
-        let currency = |body: &Value| {
-            body.pointer("/CurrencyRef/value").and_then(Value::as_str).unwrap_or(&home).to_owned()
-        };
         let customer = |body: &Value| body.pointer("/CustomerRef/value").cloned();
         let same_customer = customer(&item.body).is_some_and(|c| Some(c) == customer(&ack.record));
-        let adopts = self.account.settings.posting.adopt && is_near(item, ack);
+        let adopts = self.adopts(item) && is_near(item, ack);
         item.total.is_some()
             && item.total == ack.total
-            && currency(&item.body) == currency(&ack.record)
+            && self.currency(&item.body) == self.currency(&ack.record)
             && (same_customer || adopts)
     }
 
@@ -185,16 +188,74 @@ impl Books {
         }
         let Some(kept) = link.and_then(state::kept) else {
             // A customer or an item: what the hub knows better is sent again.
-            return Ok(Refetched::Rebase { version });
+            return Ok(Refetched::Rebase { version, members: Map::new() });
         };
         match compare::drift(&kept.document, &now.record) {
-            Drift::Rebase => Ok(Refetched::Rebase { version }),
+            Drift::Rebase => Ok(Refetched::Rebase { version, members: owner(&now.record) }),
             Drift::Conflict(_) if is_as_sent(item, &now.record) => {
                 Ok(Refetched::Already(acknowledged(item, now)))
             }
             Drift::Conflict(changes) => Ok(edited(item, id, changes)),
         }
     }
+}
+
+impl Books {
+    /// The customer that an item names isn't there (any more). What belongs to a sale follows the
+    /// sale, which a merge there has moved; else the customer's link is worth nothing.
+    pub(super) async fn look_for_customer(&self, item: &Item) -> Result<Reresolved> {
+        let ours = item.body.pointer("/CustomerRef/value").and_then(Value::as_str);
+        let Some(ours) = ours else { return Ok(Reresolved::Nothing) };
+        let sale = &item.memo["sale"];
+        if let (Some(kind), Some(id)) = (sale["kind"].as_str(), sale["id"].as_str()) {
+            let found = self.api.get(super::kind(kind)?, id).await?;
+            let members = found.map(|ack| owner(&ack.record)).unwrap_or_default();
+            let mut body = item.body.clone();
+            if members.is_empty() || members["CustomerRef"]["value"] == ours {
+                return Ok(Reresolved::Nothing);
+            }
+            if let Some(body) = body.as_object_mut() {
+                body.extend(members);
+            }
+            return Ok(Reresolved::Body(body));
+        }
+        Ok(match self.api.get(Kind::Customer, ours).await? {
+            Some(_) => Reresolved::Nothing,
+            None => Reresolved::Gone { entity: Entity::Customers, remote_id: ours.to_owned() },
+        })
+    }
+}
+
+/// Whose a document is, as a member of a body.
+fn owner(record: &Value) -> Map<String, Value> {
+    let id = record.pointer("/CustomerRef/value").filter(|id| id.is_string());
+    id.map(|id| ("CustomerRef".to_owned(), json!({"value": id}))).into_iter().collect()
+}
+
+/// The kind that the same document of an order may have instead.
+fn sibling(kind: Kind) -> Option<Kind> {
+    Some(match kind {
+        Kind::SalesReceipt => Kind::Invoice,
+        Kind::Invoice => Kind::SalesReceipt,
+        Kind::RefundReceipt => Kind::CreditMemo,
+        Kind::CreditMemo => Kind::RefundReceipt,
+        _ => return None,
+    })
+}
+
+fn is_marked(item: &Item, ack: &Ack) -> bool {
+    let note = ack.record["PrivateNote"].as_str().unwrap_or_default();
+    numbers::is_marked(note, mark(item))
+}
+
+/// What was found, as the item's record; of another kind it stays that.
+fn known_as(item: &Item, kind: Kind, ack: Ack) -> Acknowledged {
+    if ack.kind == kind {
+        return acknowledged(item, ack);
+    }
+    let as_it_is = Item { target: ack.kind.as_str().to_owned(), ..item.clone() };
+    let stays = Some(as_it_is.target.clone());
+    Acknowledged { stays, ..acknowledged(&as_it_is, ack) }
 }
 
 /// A bill that a person has changed stays as it is; a payment moves its version alone.
@@ -204,7 +265,7 @@ fn refetched_bill(item: &Item, link: Option<&Link>, now: &Value, version: String
     let answered = agreed.map(|agreed| agreed["answered"].clone()).unwrap_or_default();
     let changes = compare::diff(&answered, &purchases::owned(now));
     if changes.is_empty() {
-        return Refetched::Rebase { version };
+        return Refetched::Rebase { version, members: Map::new() };
     }
     edited(item, item.remote_id.as_deref().unwrap_or_default(), changes)
 }

@@ -28,7 +28,7 @@ use crate::plan::{Action, Draft};
 use crate::posting::company::Company;
 use crate::posting::settings::Settings;
 use crate::push::store::{Bundle, Link, Spent};
-use crate::push::target::{Answer, Call, Found, Item, Refetched, Sent, Target};
+use crate::push::target::{Answer, Call, Found, Item, Refetched, Reresolved, Sent, Target};
 use account::Age;
 use async_trait::async_trait;
 use directory::Directory;
@@ -255,6 +255,10 @@ impl Target for Books {
 
     async fn refetch(&self, item: &Item, link: Option<&Link>) -> Result<Refetched> {
         self.refetch_record(item, link).await
+    }
+
+    async fn reresolve(&self, item: &Item) -> Result<Reresolved> {
+        self.look_for_customer(item).await
     }
 
     fn asks_before_create(&self, item: &Item) -> bool {

@@ -105,6 +105,7 @@ pub fn read(kind: DocumentKind, record: &Value, sent: Value) -> Result<PostedDoc
         locked: deposited,
         edited: false,
         voided: total.is_zero() && note.starts_with("Voided"),
+        adopted: false,
         agreed: Agreed { sent, answered: compare::owned(record) },
     })
 }
