@@ -84,3 +84,49 @@ begin
     return fields;
 end
 $$;
+
+-- Would a foreign key keep one of these rows of a hub table from being deleted? `removed`: rows of
+-- hub tables, by table, that go before. Keys that cascade are followed.
+create function easysync_internal.is_referred_to(schema_name text, table_name text, tenant text, ids bigint[], removed jsonb)
+    returns boolean
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    reference record;
+    found_one boolean;
+    children bigint[];
+begin
+    for reference in
+        select n.nspname as child_schema, c.relname as child, k.confdeltype as on_delete,
+               exists (select from pg_attribute as i where i.attrelid = k.conrelid and i.attname = 'id' and i.atttypid = 'bigint'::regtype) as has_id,
+               (select string_agg(format('r.%I = t.%I', child_column.attname, own.attname), ' and ')
+                from unnest(k.conkey, k.confkey) as pair (child_key, own_key)
+                join pg_attribute as child_column on child_column.attrelid = k.conrelid and child_column.attnum = pair.child_key
+                join pg_attribute as own on own.attrelid = k.confrelid and own.attnum = pair.own_key) as matches
+        from pg_constraint as k
+        join pg_class as c on c.oid = k.conrelid
+        join pg_namespace as n on n.oid = c.relnamespace
+        where k.contype = 'f' and k.confrelid = format('%I.%I', is_referred_to.schema_name, is_referred_to.table_name)::regclass
+          and k.confdeltype in ('a', 'r', 'c') and k.conparentid = 0
+    loop
+        execute format('select coalesce(array_agg(%s), ''{}'') from %I.%I as r join %I.%I as t on %s
+                        where t.tenant_id = $1 and t.id = any ($2) %s',
+                       case when reference.has_id then 'r.id' else '0' end, reference.child_schema, reference.child,
+                       schema_name, table_name, reference.matches,
+                       case when reference.has_id and reference.child_schema = schema_name
+                            then 'and r.id <> all ($3)' || case when reference.child = table_name then ' and r.id <> all ($2)' else '' end
+                            else '' end)
+        into children
+        using tenant, ids, array(select jsonb_array_elements_text(removed -> reference.child)::bigint);
+        if cardinality(children) = 0 then
+            continue;
+        end if;
+        found_one := reference.on_delete <> 'c'
+            or (reference.has_id and easysync_internal.is_referred_to(reference.child_schema, reference.child, tenant, children, removed));
+        if found_one then
+            return true;
+        end if;
+    end loop;
+    return false;
+end
+$$;

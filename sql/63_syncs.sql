@@ -173,7 +173,7 @@ begin
     end if;
     select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
     if dry_run then
-        perform easysync_internal.pushed_to(tenant, entity, connection);
+        perform easysync_internal.check_working(tenant, entity, connection);
     end if;
     new_id := easysync_internal.queue_sync(tenant, entity, request.checked_mode, connection, request.checked_ids,
                                            request.checked_filters, idempotency_key, looks_only => coalesce(trigger.dry_run, false));

@@ -667,7 +667,7 @@ begin
     end if;
     select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
     if dry_run then
-        perform easysync_internal.pushed_to(tenant, entity, connection);
+        perform easysync_internal.check_working(tenant, entity, connection);
     end if;
     new_id := easysync_internal.queue_sync(tenant, entity, request.checked_mode, connection, request.checked_ids,
                                            request.checked_filters, idempotency_key, looks_only => coalesce(trigger.dry_run, false));
@@ -764,6 +764,52 @@ begin
         exit when fields is null;
     end loop;
     return fields;
+end
+$$;
+
+-- Would a foreign key keep one of these rows of a hub table from being deleted? `removed`: rows of
+-- hub tables, by table, that go before. Keys that cascade are followed.
+create function easysync_internal.is_referred_to(schema_name text, table_name text, tenant text, ids bigint[], removed jsonb)
+    returns boolean
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    reference record;
+    found_one boolean;
+    children bigint[];
+begin
+    for reference in
+        select n.nspname as child_schema, c.relname as child, k.confdeltype as on_delete,
+               exists (select from pg_attribute as i where i.attrelid = k.conrelid and i.attname = 'id' and i.atttypid = 'bigint'::regtype) as has_id,
+               (select string_agg(format('r.%I = t.%I', child_column.attname, own.attname), ' and ')
+                from unnest(k.conkey, k.confkey) as pair (child_key, own_key)
+                join pg_attribute as child_column on child_column.attrelid = k.conrelid and child_column.attnum = pair.child_key
+                join pg_attribute as own on own.attrelid = k.confrelid and own.attnum = pair.own_key) as matches
+        from pg_constraint as k
+        join pg_class as c on c.oid = k.conrelid
+        join pg_namespace as n on n.oid = c.relnamespace
+        where k.contype = 'f' and k.confrelid = format('%I.%I', is_referred_to.schema_name, is_referred_to.table_name)::regclass
+          and k.confdeltype in ('a', 'r', 'c') and k.conparentid = 0
+    loop
+        execute format('select coalesce(array_agg(%s), ''{}'') from %I.%I as r join %I.%I as t on %s
+                        where t.tenant_id = $1 and t.id = any ($2) %s',
+                       case when reference.has_id then 'r.id' else '0' end, reference.child_schema, reference.child,
+                       schema_name, table_name, reference.matches,
+                       case when reference.has_id and reference.child_schema = schema_name
+                            then 'and r.id <> all ($3)' || case when reference.child = table_name then ' and r.id <> all ($2)' else '' end
+                            else '' end)
+        into children
+        using tenant, ids, array(select jsonb_array_elements_text(removed -> reference.child)::bigint);
+        if cardinality(children) = 0 then
+            continue;
+        end if;
+        found_one := reference.on_delete <> 'c'
+            or (reference.has_id and easysync_internal.is_referred_to(reference.child_schema, reference.child, tenant, children, removed));
+        if found_one then
+            return true;
+        end if;
+    end loop;
+    return false;
 end
 $$;
 
@@ -1349,28 +1395,47 @@ $$;
 
 -- dry_run: what a sync would change. Planned in the session that asks; nothing is written anywhere.
 
--- Connections that an entity is pushed to; 22023 with the way out where there is none.
+create function easysync_internal.preview_pulls(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
+    language c volatile parallel unsafe as 'MODULE_PATHNAME', 'preview_pulls_wrapper';
+-- Connections that an entity is pushed to.
 create function easysync_internal.pushed_to(tenant text, entity_name text, connection_name text) returns text[]
-    language plpgsql stable set search_path = pg_catalog, pg_temp
+    language sql stable set search_path = pg_catalog, pg_temp
 as $$
-declare
-    targets text[];
-begin
-    select array_agg(s.connection order by s.connection) into targets
+    select coalesce(array_agg(s.connection order by s.connection), '{}')
     from easysync_internal.streams as s
     join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
     where s.tenant_id = tenant and s.entity = entity_name and s.direction in ('push', 'two_way') and c.status = 'connected'
-      and (connection_name is null or s.connection = connection_name);
-    if targets is null then
+      and (connection_name is null or s.connection = connection_name)
+$$;
+
+-- Is there anything to look at? 22023 with the way out where no connection works.
+create function easysync_internal.check_working(tenant text, entity_name text, connection_name text) returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not exists (select from easysync_internal.streams as s
+                   join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
+                   where s.tenant_id = tenant and s.entity = entity_name and s.direction <> 'off' and c.status = 'connected'
+                     and (connection_name is null or s.connection = connection_name)) then
         perform easysync_internal.raise_argument(
-            case when connection_name is null then format('%s are not pushed anywhere', entity_name)
-                 else format('%s are not pushed to "%s", or it is not connected', entity_name, connection_name) end,
-            'A preview shows pushes. See easysync.streams and easysync.connections.');
+            case when connection_name is null then format('no connection that carries %s is connected', entity_name)
+                 else format('"%s" is not connected', connection_name) end,
+            'SELECT connection, status, status_reason FROM easysync.connections;');
     end if;
-    return targets;
 end
 $$;
 
+-- The changes of a plan as the library tells them, behind `places` others.
+create function easysync_internal.planned_changes(answer jsonb, places integer) returns setof easysync.change
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select c.change_id + places, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive, c.reason,
+           c.fields, array(select d::integer + places from jsonb_array_elements_text(c.depends_on) as d)
+    from jsonb_to_recordset(answer -> 'changes') as c (change_id integer, connection text, direction text, entity text,
+        record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb, depends_on jsonb)
+$$;
+
+-- Pulls first, as the sync would; the pushes are planned on the hub as it is now.
 create function easysync.dry_run(entity text, mode text default 'incremental', connection text default null, ids text[] default null,
                                  filters jsonb default null)
     returns setof easysync.change
@@ -1381,17 +1446,21 @@ declare
     request record;
     target text;
     answer jsonb;
+    places integer;
 begin
     select * into request from easysync_internal.checked_request(tenant, dry_run.entity, dry_run.mode, dry_run.connection, dry_run.ids, dry_run.filters);
     perform easysync_internal.check_fence();
+    perform easysync_internal.check_working(tenant, dry_run.entity, dry_run.connection);
+    answer := easysync_internal.preview_pulls(tenant, dry_run.connection, dry_run.entity, request.checked_mode, request.checked_ids,
+                                              request.checked_filters);
+    perform easysync_internal.raise_answer(answer -> 'errors', dry_run.connection);
+    return query select * from easysync_internal.planned_changes(answer, 0);
+    places := coalesce((select max((c.value ->> 'change_id')::integer) from jsonb_array_elements(answer -> 'changes') as c), 0);
     foreach target in array easysync_internal.pushed_to(tenant, dry_run.entity, dry_run.connection) loop
         answer := easysync_internal.preview(tenant, target, dry_run.entity, request.checked_mode, request.checked_ids, request.checked_filters);
         perform easysync_internal.raise_answer(answer -> 'errors', target);
-        return query
-            select c.change_id, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive, c.reason,
-                   c.fields, array(select jsonb_array_elements_text(c.depends_on)::integer)
-            from jsonb_to_recordset(answer -> 'changes') as c (change_id integer, connection text, direction text, entity text,
-                record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb, depends_on jsonb);
+        return query select * from easysync_internal.planned_changes(answer, places);
+        places := places + coalesce((select max((c.value ->> 'change_id')::integer) from jsonb_array_elements(answer -> 'changes') as c), 0);
     end loop;
 end
 $$;

@@ -50,6 +50,7 @@ extension_sql_file!(
         api::easysync_internal::changes_suppressed,
         api::easysync_internal::change_origin,
         api::easysync_internal::preview,
+        api::easysync_internal::preview_pulls,
         api::easysync_internal::authorize_url,
         api::easysync_internal::callback_state,
         api::easysync_internal::exchange_code,

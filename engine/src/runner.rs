@@ -133,7 +133,13 @@ impl Runner {
     ) -> Result<(Outcome, Option<Error>)> {
         let steps = self.store.plan_steps(run).await?;
         let mut tally = StepTally::default();
-        for step in steps.iter().filter(|step| !step.finished) {
+        // A dry run that was interrupted begins anew: its later steps build on what the earlier
+        // ones would have written.
+        let store = match run.dry_run {
+            true => self.store.look(run).await?,
+            false => Arc::clone(&self.store),
+        };
+        for step in steps.iter().filter(|step| !step.finished || run.dry_run) {
             let connection = &step.stream.connection.name;
             if tally.stopped.contains(connection) {
                 self.store.end_step(run, step, Outcome::Skipped, None).await?;
@@ -141,7 +147,7 @@ impl Runner {
             }
             self.store.begin_step(run, step).await?;
             let started = self.clock.now();
-            let result = self.carry_out_step(run, step, cancel).await;
+            let result = self.carry_out_step(run, step, &store, cancel).await;
             self.settle(run, step, started, result, &mut tally).await?;
             if tally.cancelled {
                 return Ok((Outcome::Cancelled, None));
@@ -154,6 +160,7 @@ impl Runner {
         &self,
         run: &Run,
         step: &Step,
+        store: &Arc<dyn Store>,
         cancel: &CancellationToken,
     ) -> Result<End> {
         let http = self.http.with_cancel(cancel.clone());
@@ -169,7 +176,7 @@ impl Runner {
         let connector = (self.open)(&step.stream.connection, &http, reads)?;
         let show = self.show_waits(run.sync_id, step.step, "fetching", &http);
         let pull = Pull {
-            store: Arc::clone(&self.store),
+            store: Arc::clone(store),
             connector: Arc::clone(&connector),
             clock: Arc::clone(&self.clock),
             cancel: cancel.clone(),
@@ -262,7 +269,7 @@ impl Runner {
         tally: &mut StepTally,
     ) -> Result<()> {
         let message = match &result {
-            Ok(End::Done(counts)) => told(step, counts),
+            Ok(End::Done(counts)) => told(run, step, counts),
             Ok(End::Waits) => format!("{}: the plan waits for a confirmation", step.stream.entity),
             Err(error) => error.message.clone(),
         };
@@ -323,9 +330,10 @@ impl Runner {
 }
 
 /// What a step did, in a line.
-fn told(step: &Step, counts: &Counts) -> String {
+fn told(run: &Run, step: &Step, counts: &Counts) -> String {
     format!(
-        "{}: {} created, {} updated, {} deleted, {} unchanged, {} failed",
+        "{}{}: {} created, {} updated, {} deleted, {} unchanged, {} failed",
+        if run.dry_run { "dry run, " } else { "" },
         step.stream.entity,
         counts.created,
         counts.updated,

@@ -362,6 +362,12 @@ pub trait Store: Send + Sync + 'static {
     /// The platform refused the credentials or the account: the connection stops and says why.
     async fn suspend_connection(&self, connection: &Connection, error: &Error) -> Result<()>;
 
+    /// A store on which the run can be tried: what its pulls would write is planned with the run
+    /// (`sync_changes`, status `planned`), and no hub row, link or cursor is touched.
+    async fn look(&self, _run: &Run) -> Result<Arc<dyn Store>> {
+        Err(Error::internal("this store can't be looked through"))
+    }
+
     /// Resolves when somebody committed something for the worker, or after the poll interval.
     async fn woken(&self);
 }

@@ -130,6 +130,26 @@ mod easysync_internal {
         ))
     }
 
+    /// What the pulls of a sync would change: `changes`, or `errors`. Writes nothing.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn preview_pulls(
+        tenant: &str,
+        connection: Option<&str>,
+        entity: &str,
+        mode: &str,
+        ids: Option<Vec<Option<String>>>,
+        filters: Option<JsonB>,
+    ) -> JsonB {
+        JsonB(super::preview::pulls(
+            tenant,
+            connection,
+            entity,
+            mode,
+            ids.map(|ids| ids.into_iter().flatten().collect()),
+            filters.map(|json| json.0),
+        ))
+    }
+
     /// The page on which access is granted: `url`, or `errors`.
     #[pg_extern(volatile, parallel_unsafe)]
     fn authorize_url(tenant: &str, connection: &str, redirect_uri: &str) -> JsonB {

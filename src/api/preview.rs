@@ -1,14 +1,15 @@
-//! What a push would change, planned in the session that asks: nothing is written, anywhere.
+//! What a sync would change, planned in the session that asks: nothing is written, anywhere.
 
 use super::accounts::stored;
 use super::tokens::fresh;
 use crate::error::to_json;
-use crate::store::PgStore;
+use crate::store::{LookStore, PgStore};
 use crate::{host, worker};
 use engine::model::{Direction, Entity, Mode};
 use engine::plan::Status;
-use engine::push::{Preview, Push};
-use engine::store::{Connection, DeletePolicy, Filters, Run, Step, Stream};
+use engine::pull::Pull;
+use engine::push::{Preview, Push, too_large};
+use engine::store::{Connection, DeletePolicy, Filters, Run, Step, Store, Stream};
 use engine::{Error, Result};
 use jiff::SignedDuration;
 use pgrx::prelude::*;
@@ -35,6 +36,98 @@ pub fn plan(
     }
 }
 
+/// A run that is only tried.
+fn tried(
+    tenant: &str,
+    connection: Option<&str>,
+    entity: &str,
+    mode: &str,
+    ids: Option<Vec<String>>,
+    filters: Option<Value>,
+) -> Result<Run> {
+    Ok(Run {
+        sync_id: 0,
+        tenant: tenant.into(),
+        entity: Entity::parse(entity)?,
+        mode: match mode {
+            "full" => Mode::Full,
+            "ids" => Mode::Ids,
+            _ => Mode::Incremental,
+        },
+        connection: connection.map(Into::into),
+        ids,
+        filters: crate::store::filters_of(filters.unwrap_or_default()).map_err(Error::from)?,
+        resumed: false,
+        dry_run: true,
+    })
+}
+
+/// What the pulls of a run would change: `changes`, or `errors`.
+pub fn pulls(
+    tenant: &str,
+    connection: Option<&str>,
+    entity: &str,
+    mode: &str,
+    ids: Option<Vec<String>>,
+    filters: Option<Value>,
+) -> Value {
+    let run = tried(tenant, connection, entity, mode, ids, filters);
+    match run.and_then(try_pulls) {
+        Ok(changes) => json!({ "changes": changes }),
+        Err(error) => json!({ "errors": [to_json(&error)] }),
+    }
+}
+
+fn try_pulls(run: Run) -> Result<Vec<Value>> {
+    let streams = crate::store::pull_streams(&run).map_err(Error::from)??;
+    let streams = streams.into_iter().map(with_fresh_token).collect::<Result<Vec<_>>>()?;
+    if streams.is_empty() {
+        return Ok(vec![]);
+    }
+    let http = worker::http_context()?;
+    let clock = Arc::clone(&http.config.clock);
+    let cancel = CancellationToken::new();
+    // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
+    let _guard = cancel.clone().drop_guard();
+    let planned = host::block_on_with(move |bridge| async move {
+        let http = http.with_cancel(cancel.clone());
+        let store = Arc::new(LookStore::telling(
+            PgStore::new(bridge, 0, Duration::from_secs(60)),
+            MOST_RECORDS,
+        ));
+        let walk = async {
+            for (step, stream) in (1..).zip(streams) {
+                let connector = engine::connector::build(&stream.connection, &http)?;
+                let pull = Pull {
+                    store: Arc::clone(&store) as Arc<dyn Store>,
+                    connector,
+                    clock: Arc::clone(&clock),
+                    cancel: cancel.clone(),
+                    run: run.clone(),
+                    step: Step { step, stream, finished: false },
+                };
+                pull.carry_out().await?;
+            }
+            Ok(store.told())
+        };
+        let time = MOST_TIME.unsigned_abs();
+        tokio::time::timeout(time, walk).await.unwrap_or_else(|_| Err(too_large(MOST_RECORDS)))
+    })??;
+    Ok(planned.iter().map(|(connection, change)| change.shown(connection.as_str())).collect())
+}
+
+fn with_fresh_token(stream: Stream) -> Result<Stream> {
+    let known = stream.connection.as_ref();
+    let credentials = fresh(
+        known.tenant.as_str(),
+        known.name.as_str(),
+        &known.connector,
+        known.credentials.clone(),
+    )?;
+    let connection = Arc::new(Connection { credentials, ..known.clone() });
+    Ok(Stream { connection, ..stream })
+}
+
 fn try_plan(
     tenant: &str,
     connection: &str,
@@ -43,24 +136,8 @@ fn try_plan(
     ids: Option<Vec<String>>,
     filters: Option<Value>,
 ) -> Result<Value> {
-    let entity = Entity::parse(entity)?;
-    let filters = crate::store::filters_of(filters.unwrap_or_default()).map_err(Error::from)?;
-    let stream = stream_of(tenant, connection, entity)?;
-    let run = Run {
-        sync_id: 0,
-        tenant: tenant.into(),
-        entity,
-        mode: match mode {
-            "full" => Mode::Full,
-            "ids" => Mode::Ids,
-            _ => Mode::Incremental,
-        },
-        connection: Some(connection.into()),
-        ids,
-        filters,
-        resumed: false,
-        dry_run: true,
-    };
+    let run = tried(tenant, Some(connection), entity, mode, ids, filters)?;
+    let stream = stream_of(tenant, connection, run.entity)?;
     let http = worker::http_context()?;
     let clock = Arc::clone(&http.config.clock);
     let cancel = CancellationToken::new();

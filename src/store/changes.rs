@@ -1,12 +1,14 @@
 //! What pulls change in the hub, into `sync_changes`. New records aren't written there: their links
 //! say which sync made them, and the view shows them from there.
 
+use super::look::{Earlier, Planned};
 use super::spi::{self, Arg};
 use super::steps::stream_args;
 use crate::error::DbResult;
 use engine::pull::HubChange;
-use engine::store::PageWrite;
+use engine::store::{PageWrite, SyncId};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Behind the run's last change: nobody else adds to a run.
 const KEEP: &str = "insert into easysync_internal.sync_changes
@@ -51,4 +53,73 @@ fn row(place: usize, change: &HubChange) -> Value {
         "reason": change.reason,
         "fields": change.fields,
     })
+}
+
+/// Planned changes of a dry run, in the places that the plan gave them.
+const PLAN: &str = "insert into easysync_internal.sync_changes as k
+       (sync_id, change_id, step, tenant_id, connection, direction, entity, hub_id, record_id, label,
+        target, action, destructive, reason, fields, depends_on, status, remote_id)
+select $1, c.change_id, $2, $3, $4, 'pull', c.entity, c.hub_id, c.record_id, c.label, c.target,
+       c.action, c.destructive, c.reason, c.fields,
+       array(select pg_catalog.jsonb_array_elements_text(c.depends_on)::integer),
+       case c.action when 'skip' then 'skipped' else 'planned' end, c.record_id
+  from pg_catalog.jsonb_to_recordset($5) as c (change_id integer, entity text, hub_id bigint,
+       record_id text, label text, target text, action text, destructive boolean, reason text,
+       fields jsonb, depends_on jsonb)
+on conflict (sync_id, change_id) do update
+   set action = excluded.action, destructive = excluded.destructive, reason = excluded.reason,
+       label = excluded.label, depends_on = k.depends_on || excluded.depends_on,
+       fields = case when $6 then k.fields || excluded.fields else excluded.fields end";
+
+/// Keeps what a look has planned.
+pub fn keep_plan(page: &PageWrite, planned: &[Planned]) -> DbResult<()> {
+    let stream = stream_args(&page.stream);
+    for planned in runs_of(planned) {
+        let extended = planned.first().is_some_and(|p| p.earlier == Earlier::Extended);
+        let rows = planned.iter().map(|p| {
+            let mut row = p.shown(page.stream.connection.name.as_str());
+            row["hub_id"] = json!(Some(p.change.hub_id).filter(|id| *id > 0));
+            row
+        });
+        let args = [
+            page.sync_id.into(),
+            page.step.into(),
+            stream[0].clone(),
+            stream[1].clone(),
+            Arg::Json(Some(Value::Array(rows.collect()))),
+            Arg::Bool(Some(extended)),
+        ];
+        spi::run(PLAN, &args)?;
+    }
+    Ok(())
+}
+
+/// In their order, so that one statement meets no change twice.
+fn runs_of(planned: &[Planned]) -> Vec<&[Planned]> {
+    let mut seen = HashSet::new();
+    let mut runs = vec![];
+    let mut start = 0;
+    for (index, change) in planned.iter().enumerate() {
+        let differs = planned[start].earlier != change.earlier;
+        if differs || !seen.insert(change.change_id) {
+            runs.push(&planned[start..index]);
+            start = index;
+            seen = HashSet::from([change.change_id]);
+        }
+    }
+    runs.push(&planned[start.min(planned.len())..]);
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// Drops what an interrupted dry run had planned.
+pub fn drop_plan(sync_id: SyncId) -> DbResult<()> {
+    let args = [sync_id.into()];
+    spi::run("delete from easysync_internal.sync_changes where sync_id = $1", &args)?;
+    spi::run(
+        "update easysync_internal.sync_run_steps set plan_hash = null, plan_released = false
+          where sync_id = $1 and plan_hash is not null",
+        &args,
+    )?;
+    Ok(())
 }

@@ -37,6 +37,11 @@ pub fn compared(path: &str, kind: ColumnKind, old: &str, new: &str) -> String {
     format!("('{path}', {}, {}, {old} is distinct from {new})", shown(kind, old), shown(kind, new))
 }
 
+/// The same for a time that is only known when it is written: the word `now`.
+pub fn later(path: &str, kind: ColumnKind, old: &str) -> String {
+    format!("('{path}', {}, to_jsonb('now'::text), true)", shown(kind, old))
+}
+
 /// Fields as the database makes them.
 pub fn parse(text: &str) -> DbResult<Fields> {
     serde_json::from_str(text)

@@ -21,13 +21,15 @@ pub struct Document<'a> {
 }
 
 /// Writes the lines of documents: new ones inserted, known ones updated, those that are gone
-/// deleted. What that changes goes to the `fields` of their documents, but for new ones.
+/// deleted. What that changes goes to the `fields` of their documents, but for new ones. With `looks`
+/// (values of columns that no rule writes) nothing is written, and new documents are told of, too.
 pub fn write(
     hub: &mut Hub,
     stream: &Stream,
     table: TableId,
     documents: &[Document<'_>],
     references: &References,
+    looks: Option<&HashMap<String, String>>,
     fields: &mut HashMap<i64, Fields>,
 ) -> DbResult<()> {
     let relation = hub.table(table)?;
@@ -54,17 +56,31 @@ pub fn write(
         }
     }
     let gone: Vec<i64> = known.into_values().collect();
-    note_removed(hub, &target, table, &gone, true, fields)?;
-    delete(hub, &target, table, gone)?;
-    let compared = target.changed(&updates, true)?;
-    let updated: HashSet<i64> = target.update(&updates)?.into_iter().collect();
+    let writes = looks.is_none();
+    note_removed(hub, &target, table, &gone, writes, fields)?;
+    let compared = target.changed(&updates, writes)?;
+    let updated: HashSet<i64> = match writes {
+        true => {
+            delete(hub, &target, table, gone)?;
+            target.update(&updates)?.into_iter().collect()
+        }
+        false => compared.keys().copied().collect(),
+    };
     // Deleted here between the two statements: it comes back.
     let (there, back): (Vec<_>, Vec<_>) =
         updates.into_iter().partition(|u| u.id.is_some_and(|id| updated.contains(&id)));
     note_changed(&there, compared, fields);
     inserts.extend(back.into_iter().map(|outgoing| Outgoing { id: None, ..outgoing }));
-    note_added(&target, &inserts, &changed, &HashMap::new(), fields)?;
-    target.insert(&inserts)
+    match looks {
+        Some(defaults) => {
+            let all: Vec<i64> = documents.iter().map(|document| document.hub_id).collect();
+            note_added(&target, &inserts, &all, defaults, fields)
+        }
+        None => {
+            note_added(&target, &inserts, &changed, &HashMap::new(), fields)?;
+            target.insert(&inserts)
+        }
+    }
 }
 
 /// A line's id on its platform.

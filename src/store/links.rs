@@ -135,11 +135,10 @@ pub fn with_new_refunds(stream: &Stream, orders: &[String]) -> DbResult<Vec<Stri
     let mut wanted = vec![];
     for (order, raw) in found {
         // JSON of another shape says nothing: then the shop is asked.
-        let Ok(OrderRefunds { refunds }) = serde_json::from_str(&raw) else {
+        let Some(ids) = refunds_named(&raw) else {
             wanted.push(order);
             continue;
         };
-        let ids: Vec<String> = refunds.iter().map(|refund| refund.id.to_string()).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let known = lookup(stream, Entity::Refunds, &ids)?;
         if known.iter().any(|link| link.as_ref().is_none_or(|link| link.deleted)) {
@@ -147,6 +146,12 @@ pub fn with_new_refunds(stream: &Stream, orders: &[String]) -> DbResult<Vec<Stri
         }
     }
     Ok(wanted)
+}
+
+/// Ids of the refunds that an order's JSON names. None: it is of another shape.
+pub fn refunds_named(raw: &str) -> Option<Vec<String>> {
+    let OrderRefunds { refunds } = serde_json::from_str(raw).ok()?;
+    Some(refunds.iter().map(|refund| refund.id.to_string()).collect())
 }
 
 /// What a link is written with.

@@ -8,6 +8,7 @@ mod identity;
 mod lines;
 mod links;
 mod logs;
+mod look;
 mod lookup;
 mod page;
 mod push;
@@ -32,9 +33,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use identity::{extension_exists, extension_is_gone, extension_version};
+pub use look::LookStore;
 pub use page::{change_origin, changes_suppressed};
 pub use push::Vault;
 pub use runs::filters_of;
+pub use steps::pull_streams;
 pub use webhooks::Watched;
 
 /// How long a job that met a lock is tried again: an application may hold its rows for a while.
@@ -189,6 +192,10 @@ impl Store for PgStore {
     async fn suspend_connection(&self, connection: &Connection, error: &Error) -> Result<()> {
         let (connection, error) = (connection.clone(), error.clone());
         self.job(move || runs::suspend_connection(&connection, &error)).await
+    }
+
+    async fn look(&self, run: &Run) -> Result<Arc<dyn Store>> {
+        self.open_look(run).await
     }
 
     async fn woken(&self) {

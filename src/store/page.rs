@@ -4,8 +4,10 @@ mod apply;
 mod failures;
 mod gone;
 mod journal;
+mod look;
 mod progress;
 
+use super::look::Overlay;
 use super::lookup::{self, Hub};
 use super::{changes, links, statistics};
 use crate::error::DbResult;
@@ -88,6 +90,29 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
     outcome.counts.failed = failures::write(page, &failed)?;
     progress::write(page, &outcome.counts)?;
     Ok(outcome.counts)
+}
+
+/// Looks at a page: what writing it would do is planned in `overlay`, and nothing is written.
+pub fn look(page: &PageWrite, overlay: &mut Overlay) -> DbResult<Counts> {
+    let mut counts = Counts::default();
+    if !page.records.is_empty() || !page.gone.is_empty() {
+        let mut hub = Hub::open(&page.stream)?;
+        let records = apply::newest(&page.records);
+        let mut journal = Journal::looking(page.sync_id, overlay);
+        counts += apply::apply(&mut hub, &page.stream, &records, true, &mut journal)?;
+        gone::write(&mut hub, page, &mut counts, &mut journal)?;
+    }
+    for failure in &page.failures {
+        overlay.skip(failures::planned(failure));
+    }
+    counts.failed += page.failures.len() as u64;
+    Ok(counts)
+}
+
+/// Notes how far a look has come, and nothing of what it found.
+pub fn note_look(page: &PageWrite, counts: &Counts) -> DbResult<()> {
+    let seen = Counts { unchanged: counts.unchanged, ..Counts::default() };
+    progress::advance(page, &seen)
 }
 
 #[derive(Default)]

@@ -12,7 +12,7 @@ use engine::{Error, Result};
 use std::sync::Arc;
 
 /// Streams that a run of an entity carries, of enabled connections: first what is pulled, then what
-/// is pushed. A push has one step, which brings what its records need; a dry run pulls nothing.
+/// is pushed. A push has one step, which brings what its records need.
 const STREAMS: &str = "select s.entity, s.connection, s.filters,
        coalesce(s.delete_policy, easysync_internal.setting(s.tenant_id, 'delete_policy')),
        c.connector, c.account, c.settings, c.key_id, c.sealed, w.direction
@@ -21,19 +21,13 @@ const STREAMS: &str = "select s.entity, s.connection, s.filters,
   join easysync_internal.connections c on c.tenant_id = s.tenant_id and c.name = s.connection
  where s.tenant_id = $1 and c.status = 'connected' and ($3 is null or s.connection = $3)
    and s.direction in (w.direction, 'two_way')
-   and case w.direction when 'pull' then s.entity = any ($2) and not $5 else s.entity = $4 end
+   and case w.direction when 'pull' then s.entity = any ($2) else s.entity = $4 end
  order by w.direction, pg_catalog.array_position($2, s.entity), s.connection";
 
 /// The steps of a run; those that an interrupted run had are found again by entity and connection.
 /// The outer error is the database's, the inner one the run's.
 pub fn plan(run: &Run) -> DbResult<Result<Vec<Step>>> {
-    let entities: Vec<Entity> = match run.mode {
-        // Named records come with nothing but their refunds: a refund has no list of its own ids.
-        Mode::Ids if run.entity == Entity::Orders => vec![Entity::Orders, Entity::Refunds],
-        Mode::Ids => vec![run.entity],
-        _ => run.entity.brings().to_vec(),
-    };
-    let streams = match streams(run, &entities)? {
+    let streams = match streams(run, &entities(run))? {
         Ok(streams) => streams,
         Err(error) => return Ok(Err(error)),
     };
@@ -63,6 +57,23 @@ pub fn plan(run: &Run) -> DbResult<Result<Vec<Step>>> {
     Ok(Ok(steps))
 }
 
+fn entities(run: &Run) -> Vec<Entity> {
+    match run.mode {
+        // Named records come with nothing but their refunds: a refund has no list of its own ids.
+        Mode::Ids if run.entity == Entity::Orders => vec![Entity::Orders, Entity::Refunds],
+        Mode::Ids => vec![run.entity],
+        _ => run.entity.brings().to_vec(),
+    }
+}
+
+/// What a run that a session tries would pull, in its order.
+pub fn pull_streams(run: &Run) -> DbResult<Result<Vec<Stream>>> {
+    // What an earlier call of the session has found may be gone by now.
+    super::lookup::forget();
+    let all = streams(run, &entities(run))?;
+    Ok(all.map(|all| all.into_iter().filter(|s| s.direction != Direction::Push).collect()))
+}
+
 fn nothing_to_do(run: &Run) -> Error {
     let place = run.connection.as_ref().map_or("any connection".to_owned(), |c| format!("\"{c}\""));
     Error::new(
@@ -80,7 +91,6 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
         Arg::Texts(names),
         run.connection.as_ref().map(|c| c.as_str()).into(),
         run.entity.as_str().into(),
-        Arg::Bool(Some(run.dry_run)),
     ];
     let found = spi::rows(STREAMS, &args, |row| {
         let entity: String = required(row, 1)?;

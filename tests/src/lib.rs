@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod rest;
 pub mod rows;
 pub mod run;
+pub mod shop_day;
 pub mod simulator;
 pub mod surface;
 pub mod torture;

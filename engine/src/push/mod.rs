@@ -18,7 +18,7 @@ pub mod store;
 pub mod target;
 mod walk;
 
-pub use preview::Preview;
+pub use preview::{Preview, too_large};
 pub use walk::Walk;
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Push {
     }
 }
 
-fn too_large(records: u64) -> Error {
+/// A preview that is the worker's.
+pub fn too_large(records: u64) -> Error {
     let message = format!("this preview is more than a session does: {records} records, 60 s");
     Error::argument(
         message,

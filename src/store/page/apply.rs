@@ -2,12 +2,13 @@
 
 use super::gone::{self, Follower};
 use super::journal::Journal;
+use super::look;
 use crate::error::{DbError, DbResult};
 use crate::store::diff::Fields;
 use crate::store::lines::{self, Document};
 use crate::store::links::{self, Link, NewLink};
 use crate::store::lookup::{self, Hub};
-use crate::store::rows::{self, Outgoing, References, Target};
+use crate::store::rows::{Outgoing, References, Target};
 use crate::store::spi::{self, Arg, required};
 use engine::model::{Cell, ColumnKind, Entity, Presence, Record, TableId};
 use engine::plan::Action;
@@ -37,15 +38,15 @@ pub fn newest(records: &[Record]) -> Vec<&Record> {
 }
 
 /// What happens to a record.
-struct Work<'a> {
-    record: &'a Record,
-    hub_id: i64,
+pub(super) struct Work<'a> {
+    pub record: &'a Record,
+    pub hub_id: i64,
     /// The link was there before.
-    linked: bool,
-    is_new: bool,
-    hash: Vec<u8>,
-    refs_pending: bool,
-    was_deleted: bool,
+    pub linked: bool,
+    pub is_new: bool,
+    pub hash: Vec<u8>,
+    pub refs_pending: bool,
+    pub was_deleted: bool,
 }
 
 impl<'a> Work<'a> {
@@ -59,7 +60,7 @@ pub fn apply(
     stream: &Stream,
     records: &[&Record],
     take_over: bool,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<Counts> {
     let mut counts = Counts::default();
     let mut references = References::default();
@@ -85,11 +86,11 @@ fn apply_entity(
     records: &[&Record],
     take_over: bool,
     references: &mut References,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<Counts> {
     let mut counts = Counts::default();
     let ids: Vec<&str> = records.iter().map(|r| r.remote_id.as_str()).collect();
-    let known = links::lookup(stream, entity, &ids)?;
+    let known = journal.links(stream, entity, &ids)?;
     let mut candidates: Vec<(&Record, Option<Link>)> = vec![];
     for (record, link) in records.iter().copied().zip(known) {
         if let Some(hub_id) = link.as_ref().and_then(|l| l.hub_id) {
@@ -104,12 +105,16 @@ fn apply_entity(
     if candidates.is_empty() {
         return Ok(counts);
     }
-    let mut work = assign_ids(hub, stream, entity, candidates, take_over)?;
+    let mut work = assign_ids(hub, stream, entity, candidates, take_over, journal)?;
     for item in &work {
         references.documents.insert((entity, item.record.remote_id.clone()), item.hub_id);
     }
-    resolve(hub, stream, &work, references)?;
+    resolve(hub, stream, &work, references, journal)?;
     settle_hashes(&mut work, references, &mut counts);
+    if !journal.writes() {
+        look::refuse(&mut work, references, &mut counts, journal);
+        look::reserve(&work, journal);
+    }
     write(hub, stream, entity, &work, references, journal)?;
     for item in &work {
         match (item.is_new, item.record.presence, item.was_deleted) {
@@ -149,6 +154,7 @@ fn assign_ids<'a>(
     entity: Entity,
     candidates: Vec<(&'a Record, Option<Link>)>,
     take_over: bool,
+    journal: &mut Journal<'_>,
 ) -> DbResult<Vec<Work<'a>>> {
     let (table, _) = tables(entity)?;
     let relation = hub.table(table)?;
@@ -163,7 +169,7 @@ fn assign_ids<'a>(
         .iter()
         .filter(|(r, link)| !is_known(link) && !here.contains_key(&r.remote_id))
         .count();
-    let mut new_ids = rows::new_ids(&relation, fresh)?.into_iter();
+    let mut new_ids = journal.new_ids(&relation, fresh)?.into_iter();
     let mut work = Vec::with_capacity(candidates.len());
     for (record, link) in candidates {
         let linked_id = link.as_ref().and_then(|l| l.hub_id);
@@ -216,7 +222,7 @@ fn rows_of_source(
 }
 
 /// Every reference cell of a record, with what it refers to.
-fn references_of(record: &Record) -> impl Iterator<Item = (ColumnKind, &str)> {
+pub(super) fn references_of(record: &Record) -> impl Iterator<Item = (ColumnKind, &str)> {
     std::iter::once(&record.row).chain(&record.lines).flat_map(|row| {
         row.table.table().columns.iter().zip(&row.cells).filter_map(|(column, cell)| match cell {
             Cell::Ref(id) => Some((column.kind, id.as_str())),
@@ -231,6 +237,7 @@ fn resolve(
     stream: &Stream,
     work: &[Work<'_>],
     references: &mut References,
+    journal: &Journal<'_>,
 ) -> DbResult<()> {
     let mut wanted: HashMap<Entity, HashSet<&str>> = HashMap::new();
     for item in work {
@@ -242,7 +249,8 @@ fn resolve(
             }
         }
     }
-    for (entity, ids) in wanted {
+    for (entity, mut ids) in wanted {
+        look::resolve(entity, &mut ids, references, journal);
         let ids = ids.into_iter().map(str::to_owned).collect();
         for (id, hub_id) in lookup::references(hub, stream, entity, ids)? {
             references.documents.insert((entity, id), hub_id);
@@ -252,11 +260,12 @@ fn resolve(
         work.iter().filter_map(|item| line_scope(item.record, references)).collect();
     let orders: Vec<i64> = orders.into_iter().collect();
     references.lines.extend(lines::of_orders(hub, stream.connection.tenant.as_str(), &orders)?);
+    look::resolve_lines(&orders, references, journal);
     Ok(())
 }
 
 /// The order whose lines the record's lines refer to: a refund's.
-fn line_scope(record: &Record, references: &References) -> Option<i64> {
+pub(super) fn line_scope(record: &Record, references: &References) -> Option<i64> {
     match (record.entity, record.row.cell("order_id")) {
         (Entity::Refunds, Cell::Ref(order)) => {
             references.documents.get(&(Entity::Orders, order.clone())).copied()
@@ -303,7 +312,7 @@ fn write(
     entity: Entity,
     work: &[Work<'_>],
     references: &References,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     let (table, line_table) = tables(entity)?;
     let relation = hub.table(table)?;
@@ -320,45 +329,60 @@ fn write(
         let outgoing = Outgoing { id: Some(item.hub_id), parent: None, row, line_scope: None };
         if item.is_new { &mut inserts } else { &mut updates }.push(outgoing);
     }
-    let mut fields = target.changed(&updates, true)?;
-    let updated: HashSet<i64> = target.update(&updates)?.into_iter().collect();
+    let defaults = look::defaults(journal, table)?;
+    let writes = journal.writes();
+    let mut fields = target.changed(&updates, writes)?;
+    let updated: HashSet<i64> = match writes {
+        true => target.update(&updates)?.into_iter().collect(),
+        false => look::there(entity, &fields, journal),
+    };
     // The platform's record has changed, and the hub's row was deleted here: it comes back.
     let back: Vec<_> =
         updates.into_iter().filter(|u| u.id.is_some_and(|id| !updated.contains(&id))).collect();
-    for outgoing in &back {
-        fields.insert(outgoing.id.unwrap_or_default(), target.added(outgoing, &HashMap::new())?);
+    let told = back.iter().chain(inserts.iter().filter(|_| !writes));
+    for outgoing in told {
+        fields.insert(outgoing.id.unwrap_or_default(), target.added(outgoing, &defaults)?);
     }
     inserts.extend(back);
-    target.insert(&inserts)?;
+    if writes {
+        target.insert(&inserts)?;
+    }
     if let Some(line_table) = line_table {
         let documents: Vec<Document<'_>> =
             work.iter().map(|item| document(item, references)).collect();
-        lines::write(hub, stream, line_table, &documents, references, &mut fields)?;
+        let defaults = look::defaults(journal, line_table)?;
+        let looks = (!writes).then_some(&defaults);
+        lines::write(hub, stream, line_table, &documents, references, looks, &mut fields)?;
     }
     note(work, fields, &updated, journal);
     let known = || work.iter().filter(|item| !item.is_new);
     gone::related(hub, stream, known().map(|i| (i.hub_id, i.record)), journal)?;
-    write_links(stream, entity, work, journal.sync_id)?;
+    match writes {
+        true => write_links(stream, entity, work, journal.sync_id)?,
+        false => look::note_work(hub, stream, entity, work, journal)?,
+    }
     gone::follow(hub, stream, known().map(Work::follower), journal)
 }
 
 fn document<'a>(item: &Work<'a>, references: &References) -> Document<'a> {
     Document {
         hub_id: item.hub_id,
-        is_new: item.is_new,
+        is_new: item.is_new || item.hub_id < 0,
         lines: &item.record.lines,
         line_scope: line_scope(item.record, references),
     }
 }
 
-/// What has changed in records that were here before. A new one is told of by its link.
+/// What has changed in records that were here before. A new one is told of by its link, and where
+/// it is only planned, here.
 fn note(
     work: &[Work<'_>],
     mut fields: HashMap<i64, Fields>,
     updated: &HashSet<i64>,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) {
-    for item in work.iter().filter(|item| !item.is_new) {
+    let writes = journal.writes();
+    for item in work.iter().filter(|item| !item.is_new || !writes) {
         let action = match (item.record.presence, item.was_deleted) {
             _ if !updated.contains(&item.hub_id) => Action::Create,
             (Presence::Trashed, false) => Action::Inactivate,

@@ -6,6 +6,8 @@ use crate::store::spi::{self, Arg};
 use crate::store::steps::stream_args;
 use engine::Error;
 use engine::model::{Cell, Record, RecordFailure};
+use engine::plan::Action;
+use engine::pull::HubChange;
 use engine::store::{Level, LogRow, PageWrite};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -42,6 +44,20 @@ pub fn refused(record: &Record, mut error: DbError) -> RecordFailure {
         label: record.label.clone(),
         error,
         raw: record.raw.clone(),
+    }
+}
+
+/// A record that couldn't be read, as a plan shows it.
+pub fn planned(failure: &RecordFailure) -> HubChange {
+    HubChange {
+        entity: failure.entity,
+        hub_id: 0,
+        record_id: failure.remote_id.clone(),
+        label: failure.label.clone(),
+        target: failure.entity.as_str(),
+        action: Action::Skip,
+        reason: Some(engine::mask::text(&failure.error.message)),
+        fields: Default::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::journal::{HubRow, Journal};
 use crate::error::DbResult;
 use crate::host;
 use crate::store::diff::{self, add_line, locking};
-use crate::store::links;
+use crate::store::look::RowState;
 use crate::store::lookup::{Hub, Relation};
 use crate::store::rows::{References, Target};
 use crate::store::spi::{self, Arg, required};
@@ -18,13 +18,13 @@ pub fn write(
     hub: &mut Hub,
     page: &PageWrite,
     counts: &mut Counts,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     if page.gone.is_empty() {
         return Ok(());
     }
     let stream = &page.stream;
-    let hub_ids = links::mark_deleted(stream, stream.entity, &page.gone)?;
+    let hub_ids = journal.mark_deleted(stream, stream.entity, &page.gone)?;
     mark_dependents(hub, stream, &hub_ids, journal)?;
     counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids, GONE, journal)?;
     Ok(())
@@ -46,12 +46,12 @@ fn mark_dependents(
     hub: &mut Hub,
     stream: &Stream,
     hub_ids: &[i64],
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     for (_, entity, column) in DEPENDENTS.iter().filter(|(on, ..)| *on == stream.entity) {
-        let ids = present_on(hub, stream, hub_ids, *entity, column, &[])?;
+        let ids = present_on(hub, stream, hub_ids, *entity, column, &[], journal)?;
         if !ids.is_empty() {
-            let dependents = links::mark_deleted(stream, *entity, &ids)?;
+            let dependents = journal.mark_deleted(stream, *entity, &ids)?;
             mark_rows(hub, stream, *entity, dependents, WITH_ANOTHER, journal)?;
         }
     }
@@ -64,7 +64,7 @@ pub fn follow<'a>(
     hub: &mut Hub,
     stream: &Stream,
     records: impl Iterator<Item = Follower<'a>>,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     let (mut trashed, mut restored) = (vec![], vec![]);
     for item in records {
@@ -96,7 +96,7 @@ fn revive(
     stream: &Stream,
     hub_id: i64,
     set: &Related,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     let hanging = DEPENDENTS.iter().find(|(_, entity, _)| *entity == set.entity);
     let Some((_, entity, column)) = hanging else { return Ok(()) };
@@ -111,22 +111,25 @@ fn revive(
         Arg::Texts(set.remote_ids.iter().cloned().map(Some).collect()),
     ];
     let condition = format!(
-        "k.tenant_id = $1 and k.{column} = $2 and k.source_connection = $3
-         and k.deleted_at is not null and k.source_id = any ($4)"
+        "k.tenant_id = $1 and k.{column} = $2 and k.source_connection = $3 and k.source_id = any ($4)"
     );
     let marks = [("deleted_at", TIME, "null::timestamptz"), ("modified_at", TIME, NOW)];
-    let rows = rows_to_mark(&relation, *entity, &condition, &marks, &args)?;
+    let marking = Marking { condition: &condition, marks: &marks, gone: true };
+    let rows = rows_to_mark(&relation, *entity, &marking, &args, journal)?;
     if rows.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "update {} as k set deleted_at = null, modified_at = pg_catalog.now() where {condition}",
-        relation.qualified()
-    );
-    host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    if journal.writes() {
+        let sql = format!(
+            "update {} as k set deleted_at = null, modified_at = pg_catalog.now()
+              where {condition} and k.deleted_at is not null",
+            relation.qualified()
+        );
+        host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    }
     let back: Vec<String> = rows.iter().map(|row| row.record_id.clone()).collect();
     rows.into_iter().for_each(|row| journal.row(*entity, row, Action::Update, BACK));
-    links::unmark_deleted(stream, *entity, &back)
+    journal.unmark_deleted(stream, *entity, &back)
 }
 
 /// Hub rows of an entity that are gone at their source; returns how many that changed.
@@ -136,7 +139,7 @@ fn mark_rows(
     entity: Entity,
     hub_ids: Vec<i64>,
     reason: &str,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<u64> {
     let Some((table, _)) = TableId::of(entity).filter(|_| !hub_ids.is_empty()) else {
         return Ok(0);
@@ -157,14 +160,19 @@ fn mark_rows(
     if inactivate {
         marks.push(("active", ColumnKind::Bool, "false"));
     }
-    let condition = "k.tenant_id = $1 and k.id = any ($2) and k.deleted_at is null";
-    let rows = rows_to_mark(&relation, entity, condition, &marks, &args)?;
-    let sql = format!(
-        "update {} as k set deleted_at = pg_catalog.now(), modified_at = pg_catalog.now(){} where {condition}",
-        relation.qualified(),
-        if inactivate { ", active = false" } else { "" },
-    );
-    let count = host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    let condition = "k.tenant_id = $1 and k.id = any ($2)";
+    let marking = Marking { condition, marks: &marks, gone: false };
+    let rows = rows_to_mark(&relation, entity, &marking, &args, journal)?;
+    let mut count = rows.len();
+    if journal.writes() {
+        let sql = format!(
+            "update {} as k set deleted_at = pg_catalog.now(), modified_at = pg_catalog.now(){}
+              where {condition} and k.deleted_at is null",
+            relation.qualified(),
+            if inactivate { ", active = false" } else { "" },
+        );
+        count = host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    }
     rows.into_iter().for_each(|row| journal.row(entity, row, Action::Inactivate, reason));
     Ok(count as u64)
 }
@@ -172,39 +180,68 @@ fn mark_rows(
 const TIME: ColumnKind = ColumnKind::Time;
 const NOW: &str = "pg_catalog.now()";
 
+/// What is marked on which rows.
+struct Marking<'a> {
+    condition: &'a str,
+    /// Column, kind and new value.
+    marks: &'a [(&'static str, ColumnKind, &'static str)],
+    /// Rows that are marked as gone, or those that aren't.
+    gone: bool,
+}
+
 /// Rows that are about to be marked, with what that changes in them; they stay as they are until
 /// then.
 fn rows_to_mark(
     relation: &Relation,
     entity: Entity,
-    condition: &str,
-    marks: &[(&str, ColumnKind, &str)],
+    marking: &Marking<'_>,
     args: &[Arg],
+    journal: &Journal<'_>,
 ) -> DbResult<Vec<HubRow>> {
-    let values: Vec<String> = marks
+    let writes = journal.writes();
+    let values: Vec<String> = marking
+        .marks
         .iter()
-        .map(|(column, kind, new)| diff::compared(column, *kind, &format!("k.{column}"), new))
+        .map(|(column, kind, new)| match *new {
+            // A plan can't know when it is carried out.
+            NOW if !writes => diff::later(column, *kind, &format!("k.{column}")),
+            new => diff::compared(column, *kind, &format!("k.{column}"), new),
+        })
         .collect();
+    let state = if marking.gone { "is not null" } else { "is null" };
     let query = format!(
-        "select k.id, coalesce(k.source_id, k.id::text), k.{},
+        "select k.id, coalesce(k.source_id, k.id::text), k.{}, k.deleted_at is not null,
                 (select jsonb_object_agg(v.path, jsonb_build_object('old', v.old, 'new', v.new))
                    from (values {}) as v (path, old, new, moved) where v.moved)::text
-           from {} as k where {condition} order by k.id for no key update",
+           from {} as k where {}{} order by k.id{}",
         label_column(entity),
         values.join(", "),
         relation.qualified(),
+        marking.condition,
+        if writes { format!(" and k.deleted_at {state}") } else { String::new() },
+        if writes { " for no key update" } else { "" },
     );
-    let sql = locking(query, true);
-    host::as_role(relation.owner, || {
+    let sql = locking(query, writes);
+    let found = host::as_role(relation.owner, || {
         spi::rows(&sql, args, |row| {
-            Ok(HubRow {
+            let fields = row.get::<String>(5)?;
+            let hub_row = HubRow {
                 hub_id: required(row, 1)?,
                 record_id: required(row, 2)?,
                 called: row.get(3)?,
-                fields: diff::parse(&row.get::<String>(4)?.unwrap_or_else(|| "{}".into()))?,
-            })
+                fields: diff::parse(fields.as_deref().unwrap_or("{}"))?,
+            };
+            Ok((hub_row, required::<bool>(row, 4)?))
         })
-    })
+    })?;
+    let is_gone = |row: &HubRow, gone: bool| match journal.row_state(entity, row.hub_id) {
+        Some(RowState::Present) => Some(false),
+        Some(RowState::Gone) => Some(true),
+        Some(RowState::Removed) => None,
+        None => Some(gone),
+    };
+    let wanted = found.into_iter().filter(|(row, gone)| is_gone(row, *gone) == Some(marking.gone));
+    Ok(wanted.map(|(row, _)| row).collect())
 }
 
 /// Deletes rows with their lines. None: others refer to them, and they stay.
@@ -214,15 +251,24 @@ fn delete_rows(
     entity: Entity,
     hub_ids: &[i64],
     reason: &str,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<Option<u64>> {
     let Some((table, _)) = TableId::of(entity) else { return Ok(None) };
     let relation = hub.table(table)?;
-    let rows = rows_to_delete(hub, stream, entity, hub_ids)?;
     let args = [
         stream.connection.tenant.as_str().into(),
         Arg::Ints(hub_ids.iter().copied().map(Some).collect()),
     ];
+    let writes = journal.writes();
+    if !writes && is_referred_to(&relation, &args, journal)? {
+        return Ok(None);
+    }
+    let rows = rows_to_delete(hub, stream, entity, hub_ids, writes)?;
+    if !writes {
+        let count = rows.len();
+        rows.into_iter().for_each(|row| journal.row(entity, row, Action::Delete, reason));
+        return Ok(Some(count as u64));
+    }
     let sql =
         format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
     let deleted =
@@ -238,12 +284,34 @@ fn delete_rows(
     }
 }
 
+/// Would a foreign key keep one of the rows? What the plan takes away refers to nothing any more.
+fn is_referred_to(relation: &Relation, ids: &[Arg; 2], journal: &Journal<'_>) -> DbResult<bool> {
+    let mut removed = serde_json::Map::new();
+    for entity in Entity::ALL {
+        let (Some((table, _)), Some(overlay)) = (TableId::of(entity), &journal.look) else {
+            continue;
+        };
+        removed.insert(table.table().name.to_owned(), overlay.removed(entity).into());
+    }
+    let args = [
+        relation.schema.as_str().into(),
+        relation.name.as_str().into(),
+        ids[0].clone(),
+        ids[1].clone(),
+        Arg::Json(Some(removed.into())),
+    ];
+    let found =
+        spi::one::<bool>("select easysync_internal.is_referred_to($1, $2, $3, $4, $5)", &args)?;
+    Ok(found.unwrap_or(true))
+}
+
 /// All that rows and their lines hold.
 fn rows_to_delete(
     hub: &mut Hub,
     stream: &Stream,
     entity: Entity,
     hub_ids: &[i64],
+    lock: bool,
 ) -> DbResult<Vec<HubRow>> {
     let Some((table, line_table)) = TableId::of(entity) else { return Ok(vec![]) };
     let references = References::default();
@@ -257,7 +325,7 @@ fn rows_to_delete(
         references: &references,
     };
     let mut rows: Vec<HubRow> = of(&relation, table)
-        .removed(hub_ids, true)?
+        .removed(hub_ids, lock)?
         .into_iter()
         .map(|row| HubRow {
             hub_id: row.id,
@@ -273,7 +341,7 @@ fn rows_to_delete(
     if let Some(line_table) = line_table {
         let relation = hub.table(line_table)?;
         let target = of(&relation, line_table);
-        for line in target.removed(&target.lines_of(hub_ids)?, true)? {
+        for line in target.removed(&target.lines_of(hub_ids)?, lock)? {
             let name = line.source_id.unwrap_or_else(|| line.id.to_string());
             if let Some(row) = rows.iter_mut().find(|row| Some(row.hub_id) == line.parent) {
                 add_line(&mut row.fields, &name, line.fields);
@@ -288,15 +356,16 @@ pub fn related<'a>(
     hub: &mut Hub,
     stream: &Stream,
     records: impl Iterator<Item = (i64, &'a Record)>,
-    journal: &mut Journal,
+    journal: &mut Journal<'_>,
 ) -> DbResult<()> {
     for (hub_id, record) in records {
         for set in &record.related {
             let hanging = DEPENDENTS.iter().find(|(_, entity, _)| *entity == set.entity);
             let Some((_, entity, column)) = hanging else { continue };
-            let missing = present_on(hub, stream, &[hub_id], *entity, column, &set.remote_ids)?;
+            let missing =
+                present_on(hub, stream, &[hub_id], *entity, column, &set.remote_ids, journal)?;
             if !missing.is_empty() {
-                let hub_ids = links::mark_deleted(stream, set.entity, &missing)?;
+                let hub_ids = journal.mark_deleted(stream, set.entity, &missing)?;
                 mark_rows(hub, stream, set.entity, hub_ids, GONE, journal)?;
             }
         }
@@ -313,16 +382,18 @@ fn present_on(
     entity: Entity,
     column: &str,
     except: &[String],
+    journal: &Journal<'_>,
 ) -> DbResult<Vec<String>> {
     let Some((table, _)) = TableId::of(entity).filter(|_| !hub_ids.is_empty()) else {
         return Ok(vec![]);
     };
     let relation = hub.table(table)?;
     let sql = format!(
-        "select source_id from {}
+        "select source_id, id, deleted_at is not null from {}
           where tenant_id = $1 and {column} = any ($2) and source_connection = $3
-            and deleted_at is null and source_id <> all ($4)",
-        relation.qualified()
+            and source_id <> all ($4){}",
+        relation.qualified(),
+        if journal.writes() { " and deleted_at is null" } else { "" },
     );
     let args = [
         stream.connection.tenant.as_str().into(),
@@ -330,5 +401,15 @@ fn present_on(
         stream.connection.name.as_str().into(),
         Arg::Texts(except.iter().cloned().map(Some).collect()),
     ];
-    spi::rows(&sql, &args, |row| required(row, 1))
+    let found: Vec<(String, i64, bool)> = spi::rows(&sql, &args, |row| {
+        Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?))
+    })?;
+    let is_present = |id: i64, gone: bool| {
+        journal.row_state(entity, id).map_or(!gone, |state| state == RowState::Present)
+    };
+    Ok(found
+        .into_iter()
+        .filter(|(_, id, gone)| is_present(*id, *gone))
+        .map(|(source, ..)| source)
+        .collect())
 }

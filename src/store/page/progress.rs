@@ -30,6 +30,11 @@ pub fn write(page: &PageWrite, counts: &Counts) -> DbResult<()> {
     if let Some(cursor) = &page.cursor {
         write_cursor(&page.stream, cursor)?;
     }
+    advance(page, counts)
+}
+
+/// What `sync_progress` shows of the step.
+pub fn advance(page: &PageWrite, counts: &Counts) -> DbResult<()> {
     let number = |value: u64| Arg::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)));
     let args = [
         page.sync_id.into(),

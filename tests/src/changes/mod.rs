@@ -1,8 +1,10 @@
 //! What a sync says it changed, beside what the hub's tables show that it changed.
 
 mod hub;
+mod traces;
 
 pub use hub::Hub;
+pub use traces::Traces;
 
 use anyhow::{Context, Result};
 use postgres::Client;
@@ -31,6 +33,64 @@ pub fn recorded(db: &mut Client, sync_id: i64) -> Result<Changes> {
         add(&mut changes, row.get(0), row.get(1), row.get(2), &fields)?;
     }
     Ok(settled(changes))
+}
+
+/// What a dry run in this session says that pulls would change. `arguments`: those of `trigger`.
+pub fn said(db: &mut Client, arguments: &str) -> Result<Changes> {
+    let query = format!(
+        "select entity, record_id, action, fields from easysync.dry_run({arguments})
+          where direction = 'pull' and action <> 'skip' order by change_id"
+    );
+    planned(db, &query)
+}
+
+/// What a dry run of the worker's has planned.
+pub fn kept(db: &mut Client, sync_id: i64) -> Result<Changes> {
+    let query = format!(
+        "select entity, record_id, action, fields from easysync.sync_changes
+          where sync_id = {sync_id} and direction = 'pull' and status = 'planned' order by change_id"
+    );
+    planned(db, &query)
+}
+
+fn planned(db: &mut Client, query: &str) -> Result<Changes> {
+    let mut changes = Changes::new();
+    for row in db.query(query, &[]).with_context(|| query.to_owned())? {
+        let fields: Value = row.get(3);
+        add(&mut changes, row.get(0), row.get(1), row.get(2), &fields)?;
+    }
+    Ok(settled(changes))
+}
+
+/// Puts what only the run could know in the place of what the plan said of it: ids of rows that it
+/// made, and times.
+pub fn fulfilled(db: &mut Client, mut said: Changes, done: &Changes) -> Result<Changes> {
+    for (key, fields) in &mut said {
+        for (path, (_, new)) in fields.iter_mut() {
+            let Some(text) = new.as_str() else { continue };
+            if text == "now" && path.ends_with("_at") {
+                let at = done.get(key).and_then(|fields| fields.get(path)).map(|value| &value.1);
+                *new = at.cloned().unwrap_or_default();
+            } else if let Some(name) = text.strip_prefix("id of ") {
+                *new = id_of(db, name)?;
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// `customers 17`, `orders 175 line 12`
+fn id_of(db: &mut Client, name: &str) -> Result<Value> {
+    let (entity, record) = name.split_once(' ').context("no entity")?;
+    let query = match record.split_once(" line ") {
+        Some((order, line)) => format!(
+            "select l.id from commerce.order_lines l join commerce.orders o on o.id = l.order_id
+              where o.source_id = '{order}' and l.source_id = '{line}'"
+        ),
+        None => format!("select id from commerce.{entity} where source_id = '{record}'"),
+    };
+    let row = db.query_opt(&query, &[])?.with_context(|| format!("nothing made {name}"))?;
+    Ok(json!(row.get::<_, i64>(0)))
 }
 
 /// Takes up one change: of several of a record the first tells what it was, the last what it is.
