@@ -183,13 +183,15 @@ begin
     if first_member and not is_super then
         insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
         values ('default', session_user, session_user);
+        perform easysync_internal.audit('default', 'add_tenant_member', session_user::text, null, to_jsonb('default'::text));
         raise notice 'tenant "default" is closed to other roles from now on; "%" stays a member', session_user;
     end if;
     insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
     values (add_tenant_member.tenant, add_tenant_member.role, session_user)
     on conflict (tenant_id, role_name) do nothing;
     if found then
-        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text, null, null);
+        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text,
+                                        null, to_jsonb(add_tenant_member.tenant));
     end if;
 end
 $$;
@@ -210,7 +212,8 @@ begin
     where tenant_id = remove_tenant_member.tenant and role_name = remove_tenant_member.role;
     removed := found;
     if removed then
-        perform easysync_internal.audit(remove_tenant_member.tenant, 'remove_tenant_member', remove_tenant_member.role::text, null, null);
+        perform easysync_internal.audit(remove_tenant_member.tenant, 'remove_tenant_member', remove_tenant_member.role::text,
+                                        to_jsonb(remove_tenant_member.tenant), null);
         -- The other way round of the rule above: no member at all means open again.
         if not exists (select from easysync_internal.tenant_members) then
             raise warning 'no tenant has a member now: tenant "default" is open to every easysync role'

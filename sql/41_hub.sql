@@ -9,6 +9,7 @@ declare
     tenant text := easysync.current_tenant();
     twin boolean := easysync_internal.is_twin(tenant);
     hub text := schema;
+    before text := easysync_internal.hub_schema(tenant);
     made integer;
 begin
     if hub is null or hub = '' or hub ~ '^pg_' or length(hub) > 63
@@ -28,10 +29,13 @@ begin
     perform easysync_internal.note_hub(tenant, hub);
     if made > 0 then
         raise notice 'created the hub in schema % (% tables)', hub, made;
-        perform easysync_internal.audit(tenant, 'create_hub', hub, null, jsonb_build_object('tables', made));
         if twin then
             perform easysync_internal.adapt_sandbox_hub(tenant, hub);
         end if;
+    end if;
+    if made > 0 or easysync_internal.hub_schema(tenant) is distinct from before then
+        perform easysync_internal.audit(tenant, 'create_hub', hub, jsonb_build_object('hub', before),
+                                        jsonb_build_object('hub', easysync_internal.hub_schema(tenant), 'tables', made));
     end if;
     return hub;
 end

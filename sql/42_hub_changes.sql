@@ -144,7 +144,7 @@ begin
             execute format('create policy easysync_worker on %s to easysync_worker using (true) with check (true)', relation);
         end if;
     end loop;
-    perform easysync_internal.audit(tenant, 'enable_row_security', hub, null, null);
+    perform easysync_internal.audit(tenant, 'enable_row_security', hub, null, 'true');
 end
 $$;
 comment on function easysync.enable_row_security() is 'Keep tenants apart by policies, for shared installations';

@@ -129,7 +129,7 @@ end
 $$;
 
 -- For the worker, when a stream was walked to its end: notes it, and ends verify mode when each stream
--- that flows has been walked since it began.
+-- that flows has been walked since it began; those of sandboxes aside, which may rest for long.
 create function easysync_internal.note_verified(tenant text, connection_name text, entity_name text) returns void
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -144,8 +144,10 @@ begin
     if not exists (select from easysync_internal.streams as s
                    join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
                    where s.direction <> 'off' and c.status <> 'disabled'
+                     and not easysync_internal.is_twin(s.tenant_id)
                      and (s.verified_at is null or s.verified_at < since)) then
         update easysync_internal.identity set verify_since = null;
+        perform easysync_internal.audit(tenant, 'verified', current_database(), to_jsonb(since), null);
     end if;
 end
 $$;
@@ -161,10 +163,11 @@ begin
     end if;
     -- Also where the identity already says so: a person's fence stays until a person lifts it.
     insert into easysync_internal.identity as i (fenced_at, fenced_by, fence_reason)
-    values (clock_timestamp(), session_user, fence.reason)
+    values (clock_timestamp(), session_user, easysync_internal.masked(fence.reason))
     on conflict (singleton) do update
         set fenced_at = excluded.fenced_at, fenced_by = excluded.fenced_by, fence_reason = excluded.fence_reason;
-    perform easysync_internal.audit(tenant, 'fence', current_database(), null, to_jsonb(fence.reason));
+    perform easysync_internal.audit(tenant, 'fence', current_database(), 'false',
+        jsonb_build_object('fenced', true, 'reason', easysync_internal.masked(fence.reason)));
     perform easysync_internal.wake();
     return true;
 end
@@ -220,6 +223,9 @@ create function easysync_internal.forget_accounts() returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.audit(c.tenant_id, 'erase_credentials', c.name,
+                                    jsonb_build_object('status', c.status, 'account', c.account, 'key_id', c.key_id), '{"status": "disabled"}')
+    from easysync_internal.connections as c;
     update easysync_internal.connections
     set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, status = 'disabled',
         status_reason = 'a copy of another database: its credentials were erased',

@@ -47,6 +47,28 @@ as $$
       and f.record_id = r.id and f.discarded_at is null and f.error_code not in ('total_differs', 'answer_differs')
 $$;
 
+-- What becomes of a plan that needs a confirmation: it waits for one, or goes ahead, with how many.
+-- None: a person gave it before, by the schedule that asks.
+create function easysync_internal.audit_plan(run_id bigint, tenant text, connection_name text, hash text, summary jsonb, released boolean, given integer)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    run easysync_internal.sync_runs;
+begin
+    if released and given = 0 and (summary ->> 'destructive')::bigint = 0
+       and (select coalesce(sum(a.value::bigint), 0) from jsonb_each_text(summary -> 'by_action') as a)
+           <= easysync_internal.setting(tenant, 'confirm_threshold')::bigint then
+        return;
+    end if;
+    select * into run from easysync_internal.sync_runs as r where r.sync_id = run_id;
+    perform easysync_internal.audit(tenant, case when released then 'go_ahead' else 'await_confirmation' end,
+        format('%s of "%s"', run.entity, connection_name), null,
+        jsonb_build_object('plan', hash, 'by_action', summary -> 'by_action', 'confirmations', given,
+                           'requested_by', run.requested_by, 'schedule', run.schedule), run_id);
+end
+$$;
+
 -- The plan is complete. Released: what can't be sent becomes failed records now, and what landed or
 -- is skipped has none any more.
 create function easysync_internal.push_close(run_id bigint, step_number integer, tenant text, connection_name text, hash text,
@@ -60,6 +82,9 @@ begin
         records_total = (summary ->> 'records')::bigint, phase = case when released then 'sending' else 'awaiting confirmation' end
     where s.sync_id = run_id and s.step = step_number;
     update easysync_internal.sync_runs as r set confirm_until = until where r.sync_id = run_id and until is not null;
+    if not looks_only then
+        perform easysync_internal.audit_plan(run_id, tenant, connection_name, hash, summary, released, given);
+    end if;
     if released and not looks_only then
         perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.record_id, c.label, c.target,
             jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint, 'retryable', false))
@@ -98,6 +123,31 @@ begin
 end
 $$;
 
+-- Destructive writes that are about to be sent, once each: which document, from what to what, and for whom.
+create function easysync_internal.audit_destructive(run_id bigint, tenant text, account_key text, request text, change_list integer[]) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform easysync_internal.audit(tenant, c.action,
+               concat_ws(' ', c.connection, c.target, coalesce(c.remote_id, l.remote_id), format('(%s)', easysync_internal.masked(c.label))),
+               f.before,
+               f.after || jsonb_build_object('request_id', request, 'reason', c.reason,
+                                             'requested_by', (select r.requested_by from easysync_internal.sync_runs as r where r.sync_id = run_id)),
+               run_id)
+    from easysync_internal.sync_changes as c
+    left join lateral (
+        select min(x.remote_id) as remote_id from easysync_ledger.links as x
+        where x.hub_id = c.hub_id and x.tenant_id = c.tenant_id and x.entity = c.entity and x.account = account_key and x.remote_type = c.target) as l on true
+    cross join lateral (
+        select easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'old'), '{}')) as before,
+               easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'new'), '{}')) as after
+        from jsonb_each(c.fields) as e) as f
+    where c.sync_id = run_id and c.change_id = any (change_list) and c.status = 'planned'
+      and (c.destructive or c.action in ('void', 'inactivate', 'delete'))
+    order by c.change_id;
+end
+$$;
+
 -- An intent, before its call. The same call again keeps its row.
 create function easysync_internal.push_intend(run_id bigint, tenant text, account_key text, connection_name text, request text,
                                               hash text, items text, change_list integer[], numbers text)
@@ -111,6 +161,7 @@ begin
     on conflict (tenant_id, account, request_id) do update
         set status = 'intended', attempts = r.attempts + 1, sync_id = excluded.sync_id, change_ids = excluded.change_ids,
             body = excluded.body, intended_at = clock_timestamp(), finished_at = null;
+    perform easysync_internal.audit_destructive(run_id, tenant, account_key, request, change_list);
     update easysync_internal.sync_changes as c set status = 'sent'
     where c.sync_id = run_id and c.change_id = any (change_list) and c.status in ('planned', 'unknown');
     -- The intent must survive whatever happens after the call, however the server is set.

@@ -109,7 +109,8 @@ begin
     perform easysync_internal.prepare_hub(tenant);
     perform easysync_internal.store_connection(tenant, connect.name, connect.connector, connect.settings, answer, coalesce(connect.verify, true));
     perform easysync_internal.audit(tenant, 'connect', connect.name, null,
-        jsonb_build_object('connector', connect.connector, 'settings', connect.settings, 'account', answer ->> 'account_key'));
+        jsonb_build_object('connector', connect.connector, 'settings', connect.settings, 'account', answer ->> 'account_key',
+                           'key_id', answer ->> 'key_id', 'hub', easysync_internal.hub_schema(tenant), 'verified', coalesce(connect.verify, true)));
     return connect.name;
 end
 $$;
@@ -161,7 +162,7 @@ as $$
     select min(c.name)
     from easysync_internal.connections as c
     where c.tenant_id = coalesce(easysync_internal.live_of(counterpart.tenant), easysync_internal.twin_of(counterpart.tenant))
-      and regexp_replace(c.account, '^https?://(www\.)?', '') = regexp_replace(counterpart.account_key, '^https?://(www\.)?', '')
+      and regexp_replace(c.account, '^(https?://)?(www\.)?', '') = regexp_replace(counterpart.account_key, '^(https?://)?(www\.)?', '')
 $$;
 
 -- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
@@ -254,6 +255,7 @@ begin
     where c.tenant_id = tenant and c.name = connection_name and (enable or c.status <> 'disabled');
     if not exists (select from easysync_internal.identity where system_identifier is not null) then
         perform easysync_internal.accept_identity('connect', verify => false);
+        perform easysync_internal.audit(tenant, 'accept_identity', connection_name, null, to_jsonb(w)) from easysync_internal.whereabouts() as w;
     end if;
     perform easysync_internal.wake();
 end
@@ -349,10 +351,11 @@ declare
     known easysync_internal.connections := easysync_internal.known_connection(tenant, disable.connection);
 begin
     update easysync_internal.connections as c
-    set status = 'disabled', status_reason = coalesce(disable.reason, format('disabled by %s', session_user)),
+    set status = 'disabled', status_reason = coalesce(easysync_internal.masked(disable.reason), format('disabled by %s', session_user)),
         status_hint = null, changed_at = now()
     where c.tenant_id = tenant and c.name = known.name;
-    perform easysync_internal.audit(tenant, 'disable', known.name, to_jsonb(known.status), to_jsonb(disable.reason));
+    perform easysync_internal.audit(tenant, 'disable', known.name, to_jsonb(known.status),
+        jsonb_build_object('status', 'disabled', 'reason', easysync_internal.masked(disable.reason)));
     -- A run in hand stops after the record it is writing.
     perform easysync_internal.wake();
 end

@@ -17,7 +17,8 @@ begin
     answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, set_credentials.credentials,
                                             coalesce(verify, true));
     perform easysync_internal.apply_answer(tenant, known.name, answer, coalesce(verify, true), enable => false);
-    perform easysync_internal.audit(tenant, 'set_credentials', known.name, null, jsonb_build_object('key_id', answer ->> 'key_id'));
+    perform easysync_internal.audit(tenant, 'set_credentials', known.name, jsonb_build_object('key_id', known.key_id, 'sealed_at', known.sealed_at),
+        jsonb_build_object('key_id', answer ->> 'key_id', 'verified', coalesce(verify, true)));
 end
 $$;
 comment on function easysync.set_credentials(text, jsonb, boolean) is 'Replace the sealed credentials of a connection';
@@ -27,6 +28,7 @@ create function easysync.rotate_encryption_key(step text default 'both') returns
 as $$
 declare
     tenant text := easysync.current_tenant();
+    before jsonb;
     answer jsonb;
 begin
     perform easysync_internal.check_word('key_step', step, 'Steps');
@@ -36,10 +38,47 @@ begin
             'category: conflict, code: standbys_attached',
             'SELECT easysync.rotate_encryption_key(''prepare''), copy the key file to each standby, then ''activate''.');
     end if;
+    before := (select jsonb_agg(distinct c.key_id) from easysync_internal.connections as c where c.sealed is not null);
     answer := easysync_internal.rotate_key(step);
     perform easysync_internal.raise_answer(answer -> 'errors', 'key file');
-    perform easysync_internal.audit(tenant, 'rotate_encryption_key', step, null, answer);
+    perform easysync_internal.audit(tenant, 'rotate_encryption_key', step, jsonb_build_object('key_ids', before), answer);
     return coalesce((answer ->> 'resealed')::integer, 0);
 end
 $$;
 comment on function easysync.rotate_encryption_key(text) is 'Seal every credential anew with a fresh key; returns how many';
+
+-- For the worker: the platform refused the account, and nothing is sent to it before a person has looked.
+create function easysync_internal.suspend_connection(tenant text, connection_name text, new_status text, reason text, hint text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update easysync_internal.connections as c
+    set status = new_status, status_reason = reason, status_hint = hint, changed_at = clock_timestamp()
+    where c.tenant_id = tenant and c.name = connection_name and c.status = 'connected';
+    if found then
+        perform easysync_internal.audit(tenant, 'suspend', connection_name, '"connected"', jsonb_build_object('status', new_status, 'reason', reason));
+    end if;
+end
+$$;
+
+-- For the worker: the platform gave new tokens in place of the old ones, sealed here.
+create function easysync_internal.store_tokens(tenant text, connection_name text, sealing_key text, sealed_tokens bytea, grant_ends timestamptz)
+    returns boolean
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    known easysync_internal.connections;
+begin
+    select * into known from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection_name for update;
+    if not found then
+        return false;
+    end if;
+    update easysync_internal.connections as c
+    set key_id = sealing_key, sealed = sealed_tokens, sealed_at = clock_timestamp(), token_expires_at = grant_ends
+    where c.tenant_id = tenant and c.name = connection_name;
+    perform easysync_internal.audit(tenant, 'renew_tokens', connection_name,
+        jsonb_build_object('key_id', known.key_id, 'token_expires_at', known.token_expires_at),
+        jsonb_build_object('key_id', sealing_key, 'token_expires_at', grant_ends));
+    return true;
+end
+$$;

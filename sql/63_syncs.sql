@@ -211,13 +211,14 @@ begin
     update easysync_internal.sync_runs as r
     set cancel_requested_at = coalesce(r.cancel_requested_at, clock_timestamp()),
         cancel_requested_by = coalesce(r.cancel_requested_by, session_user),
-        cancel_reason = coalesce(r.cancel_reason, cancel.reason),
+        cancel_reason = coalesce(r.cancel_reason, easysync_internal.masked(cancel.reason)),
         status = case r.status when 'running' then r.status else 'cancelled' end,
         finished_at = case r.status when 'running' then r.finished_at else clock_timestamp() end
     where r.sync_id = run.sync_id;
     update easysync_internal.sync_run_steps as s set status = 'cancelled', finished_at = clock_timestamp()
     where s.sync_id = run.sync_id and run.status <> 'running' and s.finished_at is null;
-    perform easysync_internal.audit(tenant, 'cancel', run.entity, to_jsonb(run.status), to_jsonb(cancel.reason), run.sync_id);
+    perform easysync_internal.audit(tenant, 'cancel', run.entity, to_jsonb(run.status),
+        jsonb_build_object('status', 'cancelled', 'reason', easysync_internal.masked(cancel.reason)), run.sync_id);
     return true;
 end
 $$;

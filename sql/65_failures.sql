@@ -91,7 +91,7 @@ begin
     perform easysync_internal.audit(tenant, 'discard_failure',
         format('%s %s %s', failure.connection, failure.entity, easysync_internal.masked_id(failure.record_id)),
         jsonb_build_object('failure_id', failure.failure_id, 'error_category', failure.error_category, 'error_code', failure.error_code),
-        to_jsonb(discard_failure.reason), failure.sync_id);
+        to_jsonb(easysync_internal.masked(discard_failure.reason)), failure.sync_id);
     return true;
 end
 $$;

@@ -135,6 +135,8 @@ begin
     select array_agg(sync_id) into gone from expired;
     update easysync_internal.sync_run_steps as s set status = 'expired', phase = null, finished_at = clock_timestamp()
     where s.sync_id = any (gone) and s.status = 'awaiting_confirmation';
+    perform easysync_internal.audit(r.tenant_id, 'expire', r.entity, '"awaiting_confirmation"', '"expired"', r.sync_id)
+    from easysync_internal.sync_runs as r where r.sync_id = any (gone);
     return coalesce(cardinality(gone), 0);
 end
 $$;

@@ -64,7 +64,10 @@ begin
     where c.tenant_id = tenant and c.name = known.name;
     answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, null, true);
     perform easysync_internal.apply_answer(tenant, known.name, answer, true, enable => known.status <> 'disabled');
-    perform easysync_internal.audit(tenant, 'oauth_complete', known.name, null, to_jsonb(answer ->> 'account_key'));
+    perform easysync_internal.audit(tenant, 'oauth_complete', known.name,
+        jsonb_build_object('account', known.account, 'key_id', known.key_id, 'token_expires_at', known.token_expires_at),
+        (select jsonb_build_object('account', c.account, 'key_id', c.key_id, 'token_expires_at', c.token_expires_at)
+         from easysync_internal.connections as c where c.tenant_id = tenant and c.name = known.name));
     return known.name;
 end
 $$;

@@ -89,7 +89,8 @@ begin
         webhook_url = register_webhooks.url, webhooks_checked_at = clock_timestamp(), webhooks_problem = null
     where c.tenant_id = tenant and c.name = known.name;
     perform easysync_internal.end_notification(tenant, 'webhooks_down', known.name);
-    perform easysync_internal.audit(tenant, 'register_webhooks', known.name, to_jsonb(known.webhook_url), to_jsonb(register_webhooks.url));
+    perform easysync_internal.audit(tenant, 'register_webhooks', known.name, to_jsonb(easysync_internal.masked(known.webhook_url)),
+                                    to_jsonb(easysync_internal.masked(register_webhooks.url)));
     perform easysync_internal.wake();
     return query
         select r.topic, r.webhook_id, r.status, r.action, r.message
@@ -221,6 +222,7 @@ begin
         perform easysync_internal.end_notification(tenant, 'webhooks_down', connection_name);
     end if;
     if repaired is not null then
+        perform easysync_internal.audit(tenant, 'repair_webhooks', connection_name, null, to_jsonb(repaired));
         perform easysync_internal.log_row(tenant, 'warn', 'webhook', 'ok', format('webhooks were repaired: %s', repaired), null, connection_name, null);
     end if;
 end

@@ -43,12 +43,12 @@ grant execute on function easysync.connect(text, text, jsonb, jsonb, boolean), e
     easysync.remove_tenant_member(name, text), easysync.enable_row_security(),
     easysync.oauth_authorize_url(text, text), easysync.oauth_complete(text) to easysync_admin;
 
--- easysync_worker: our tables, and the helpers. Never an update or delete of the audit log.
+-- easysync_worker: our tables, and the helpers. The audit log is written by audit() alone.
 grant select, insert, update, delete on easysync_internal.connections, easysync_internal.streams, easysync_internal.sync_state,
     easysync_internal.sync_runs, easysync_internal.sync_run_steps, easysync_internal.hub_changes, easysync_internal.sync_queue,
     easysync_internal.sync_changes, easysync_internal.sync_failures, easysync_internal.sync_conflicts,
     easysync_internal.confirmations to easysync_worker;
-grant select, insert on easysync_internal.sync_log, easysync_internal.audit_log to easysync_worker;
+grant select, insert on easysync_internal.sync_log to easysync_worker;
 grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members, easysync_internal.sandboxes to easysync_worker;
 grant execute on all functions in schema easysync_internal to easysync_worker;
 

@@ -115,6 +115,9 @@ create or replace function easysync_internal.forget_accounts() returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.audit(c.tenant_id, 'erase_credentials', c.name,
+                                    jsonb_build_object('status', c.status, 'account', c.account, 'key_id', c.key_id), '{"status": "disabled"}')
+    from easysync_internal.connections as c;
     update easysync_internal.connections
     set sealed = null, key_id = null, sealed_at = null, token_expires_at = null, status = 'disabled',
         status_reason = 'a copy of another database: its credentials were erased',
@@ -584,6 +587,7 @@ begin
 end
 $$;
 
+-- Keeps what the library answered. `verified`: the platform was asked and took it.
 create or replace function easysync_internal.apply_answer(tenant text, connection_name text, answer jsonb, verified boolean, enable boolean)
     returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
@@ -610,6 +614,7 @@ begin
     where c.tenant_id = tenant and c.name = connection_name and (enable or c.status <> 'disabled');
     if not exists (select from easysync_internal.identity where system_identifier is not null) then
         perform easysync_internal.accept_identity('connect', verify => false);
+        perform easysync_internal.audit(tenant, 'accept_identity', connection_name, null, to_jsonb(w)) from easysync_internal.whereabouts() as w;
     end if;
     perform easysync_internal.wake();
 end
@@ -680,6 +685,8 @@ $$;
 
 create function easysync_internal.masked(text text) returns text
     language c immutable strict parallel safe as 'MODULE_PATHNAME', 'masked_wrapper';
+create function easysync_internal.masked_json(value jsonb) returns jsonb
+    language c immutable strict parallel safe as 'MODULE_PATHNAME', 'masked_json_wrapper';
 -- What pulls created: a first load of 100,000 orders keeps no change for each, but its sync on each
 -- link (links.created_by). The view sync_changes shows those records from there, and their fields
 -- from the hub as it is now.
@@ -1214,6 +1221,9 @@ begin
         records_total = (summary ->> 'records')::bigint, phase = case when released then 'sending' else 'awaiting confirmation' end
     where s.sync_id = run_id and s.step = step_number;
     update easysync_internal.sync_runs as r set confirm_until = until where r.sync_id = run_id and until is not null;
+    if not looks_only then
+        perform easysync_internal.audit_plan(run_id, tenant, connection_name, hash, summary, released, given);
+    end if;
     if released and not looks_only then
         perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.record_id, c.label, c.target,
             jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint, 'retryable', false))
@@ -1265,6 +1275,7 @@ begin
     on conflict (tenant_id, account, request_id) do update
         set status = 'intended', attempts = r.attempts + 1, sync_id = excluded.sync_id, change_ids = excluded.change_ids,
             body = excluded.body, intended_at = clock_timestamp(), finished_at = null;
+    perform easysync_internal.audit_destructive(run_id, tenant, account_key, request, change_list);
     update easysync_internal.sync_changes as c set status = 'sent'
     where c.sync_id = run_id and c.change_id = any (change_list) and c.status in ('planned', 'unknown');
     -- The intent must survive whatever happens after the call, however the server is set.
@@ -1603,6 +1614,8 @@ begin
     select array_agg(sync_id) into gone from expired;
     update easysync_internal.sync_run_steps as s set status = 'expired', phase = null, finished_at = clock_timestamp()
     where s.sync_id = any (gone) and s.status = 'awaiting_confirmation';
+    perform easysync_internal.audit(r.tenant_id, 'expire', r.entity, '"awaiting_confirmation"', '"expired"', r.sync_id)
+    from easysync_internal.sync_runs as r where r.sync_id = any (gone);
     return coalesce(cardinality(gone), 0);
 end
 $$;
@@ -1673,7 +1686,10 @@ begin
     where c.tenant_id = tenant and c.name = known.name;
     answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, null, true);
     perform easysync_internal.apply_answer(tenant, known.name, answer, true, enable => known.status <> 'disabled');
-    perform easysync_internal.audit(tenant, 'oauth_complete', known.name, null, to_jsonb(answer ->> 'account_key'));
+    perform easysync_internal.audit(tenant, 'oauth_complete', known.name,
+        jsonb_build_object('account', known.account, 'key_id', known.key_id, 'token_expires_at', known.token_expires_at),
+        (select jsonb_build_object('account', c.account, 'key_id', c.key_id, 'token_expires_at', c.token_expires_at)
+         from easysync_internal.connections as c where c.tenant_id = tenant and c.name = known.name));
     return known.name;
 end
 $$;
@@ -2802,7 +2818,8 @@ begin
         webhook_url = register_webhooks.url, webhooks_checked_at = clock_timestamp(), webhooks_problem = null
     where c.tenant_id = tenant and c.name = known.name;
     perform easysync_internal.end_notification(tenant, 'webhooks_down', known.name);
-    perform easysync_internal.audit(tenant, 'register_webhooks', known.name, to_jsonb(known.webhook_url), to_jsonb(register_webhooks.url));
+    perform easysync_internal.audit(tenant, 'register_webhooks', known.name, to_jsonb(easysync_internal.masked(known.webhook_url)),
+                                    to_jsonb(easysync_internal.masked(register_webhooks.url)));
     perform easysync_internal.wake();
     return query
         select r.topic, r.webhook_id, r.status, r.action, r.message
@@ -2934,6 +2951,7 @@ begin
         perform easysync_internal.end_notification(tenant, 'webhooks_down', connection_name);
     end if;
     if repaired is not null then
+        perform easysync_internal.audit(tenant, 'repair_webhooks', connection_name, null, to_jsonb(repaired));
         perform easysync_internal.log_row(tenant, 'warn', 'webhook', 'ok', format('webhooks were repaired: %s', repaired), null, connection_name, null);
     end if;
 end
@@ -3231,13 +3249,15 @@ begin
     if first_member and not is_super then
         insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
         values ('default', session_user, session_user);
+        perform easysync_internal.audit('default', 'add_tenant_member', session_user::text, null, to_jsonb('default'::text));
         raise notice 'tenant "default" is closed to other roles from now on; "%" stays a member', session_user;
     end if;
     insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
     values (add_tenant_member.tenant, add_tenant_member.role, session_user)
     on conflict (tenant_id, role_name) do nothing;
     if found then
-        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text, null, null);
+        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text,
+                                        null, to_jsonb(add_tenant_member.tenant));
     end if;
 end
 $$;
@@ -3261,6 +3281,7 @@ declare
     tenant text := easysync.current_tenant();
     twin boolean := easysync_internal.is_twin(tenant);
     hub text := schema;
+    before text := easysync_internal.hub_schema(tenant);
     made integer;
 begin
     if hub is null or hub = '' or hub ~ '^pg_' or length(hub) > 63
@@ -3280,10 +3301,13 @@ begin
     perform easysync_internal.note_hub(tenant, hub);
     if made > 0 then
         raise notice 'created the hub in schema % (% tables)', hub, made;
-        perform easysync_internal.audit(tenant, 'create_hub', hub, null, jsonb_build_object('tables', made));
         if twin then
             perform easysync_internal.adapt_sandbox_hub(tenant, hub);
         end if;
+    end if;
+    if made > 0 or easysync_internal.hub_schema(tenant) is distinct from before then
+        perform easysync_internal.audit(tenant, 'create_hub', hub, jsonb_build_object('hub', before),
+                                        jsonb_build_object('hub', easysync_internal.hub_schema(tenant), 'tables', made));
     end if;
     return hub;
 end
@@ -3437,7 +3461,7 @@ as $$
     select min(c.name)
     from easysync_internal.connections as c
     where c.tenant_id = coalesce(easysync_internal.live_of(counterpart.tenant), easysync_internal.twin_of(counterpart.tenant))
-      and regexp_replace(c.account, '^https?://(www\.)?', '') = regexp_replace(counterpart.account_key, '^https?://(www\.)?', '')
+      and regexp_replace(c.account, '^(https?://)?(www\.)?', '') = regexp_replace(counterpart.account_key, '^(https?://)?(www\.)?', '')
 $$;
 
 -- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
@@ -3610,6 +3634,359 @@ begin
         perform easysync_internal.audit(t.id, 'set_sandbox', live, 'false', 'true')
         from unnest(array[live, easysync_internal.twin_of(live)]) as t (id);
     end loop;
+end
+$$;
+
+-- The audit log: what was missing in it, and nobody writes to it but audit().
+revoke insert, select on easysync_internal.audit_log from easysync_worker;
+
+-- Who did what. Nobody but the owner of the log writes to it, and only here. The text of a value never
+-- holds credentials: callers pass what a view would show, and mask what people typed. The worker is a
+-- session of the first superuser: it is called what it works as.
+create or replace function easysync_internal.audit(tenant text, action text, object text, old_value jsonb, new_value jsonb,
+                                        sync_id bigint default null)
+    returns void
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    insert into easysync_internal.audit_log (tenant_id, session_user_name, current_user_name, action, object,
+                                             old_value, new_value, sync_id, client_addr)
+    select tenant, case when a.backend_type = 'easysync worker' then 'easysync_worker' else session_user end,
+           case when a.backend_type = 'easysync worker' then 'easysync_worker'
+                else coalesce(nullif(current_setting('role'), 'none'), session_user) end,
+           action, object, old_value, new_value, sync_id, inet_client_addr()
+    from (select max(p.backend_type) as backend_type from pg_stat_get_activity(pg_backend_pid()) as p) as a
+$$;
+
+create or replace function easysync.remove_tenant_member(role name, tenant text) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    removed boolean;
+begin
+    if remove_tenant_member.tenant is null
+       or remove_tenant_member.tenant <> all (easysync.allowed_tenants()) then
+        return false;
+    end if;
+    delete from easysync_internal.tenant_members
+    where tenant_id = remove_tenant_member.tenant and role_name = remove_tenant_member.role;
+    removed := found;
+    if removed then
+        perform easysync_internal.audit(remove_tenant_member.tenant, 'remove_tenant_member', remove_tenant_member.role::text,
+                                        to_jsonb(remove_tenant_member.tenant), null);
+        -- The other way round of the rule above: no member at all means open again.
+        if not exists (select from easysync_internal.tenant_members) then
+            raise warning 'no tenant has a member now: tenant "default" is open to every easysync role'
+                using hint = 'Add one with easysync.add_tenant_member to close it.';
+        end if;
+    end if;
+    return removed;
+end
+$$;
+
+-- Policies by tenant on the hub tables. They call a function that lies beside the tables, not in the
+-- extension: a plain DROP EXTENSION works, and then nobody but the owner sees a row.
+create or replace function easysync.enable_row_security() returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    hub text := easysync_internal.hub_schema(tenant);
+    hub_table record;
+    relation regclass;
+begin
+    if hub is null then
+        perform easysync_internal.raise_argument(format('tenant "%s" has no hub yet', tenant), 'Make it with easysync.create_hub.');
+    end if;
+    perform easysync_internal.check_hub_rights(hub);
+    if to_regprocedure(format('%I.easysync_tenants()', hub)) is null then
+        execute format('create function %I.easysync_tenants() returns text[] language plpgsql stable '
+                       'set search_path = pg_catalog, pg_temp as $f$ begin return easysync.allowed_tenants(); end $f$', hub);
+        execute format('comment on function %I.easysync_tenants() is %L', hub, 'Tenants whose rows the session may see (policies of easysync.enable_row_security)');
+        execute format('alter function %I.easysync_tenants() owner to %I', hub, session_user);
+    end if;
+    for hub_table in select * from easysync_internal.hub_tables() order by position loop
+        relation := to_regclass(format('%I.%I', hub, hub_table.table_name));
+        continue when relation is null;
+        execute format('alter table %s enable row level security', relation);
+        if not exists (select from pg_policy where polrelid = relation and polname = 'easysync_tenant') then
+            execute format('create policy easysync_tenant on %s using (tenant_id = any ((select %I.easysync_tenants())::text[])) '
+                           'with check (tenant_id = any ((select %I.easysync_tenants())::text[]))', relation, hub, hub);
+            -- The worker serves every tenant.
+            execute format('create policy easysync_worker on %s to easysync_worker using (true) with check (true)', relation);
+        end if;
+    end loop;
+    perform easysync_internal.audit(tenant, 'enable_row_security', hub, null, 'true');
+end
+$$;
+
+-- For the worker, when a stream was walked to its end: notes it, and ends verify mode when each stream
+-- that flows has been walked since it began; those of sandboxes aside, which may rest for long.
+create or replace function easysync_internal.note_verified(tenant text, connection_name text, entity_name text) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    since timestamptz := (select verify_since from easysync_internal.identity);
+begin
+    if since is null then
+        return;
+    end if;
+    update easysync_internal.streams set verified_at = clock_timestamp()
+    where tenant_id = tenant and connection = connection_name and entity = entity_name;
+    if not exists (select from easysync_internal.streams as s
+                   join easysync_internal.connections as c on c.tenant_id = s.tenant_id and c.name = s.connection
+                   where s.direction <> 'off' and c.status <> 'disabled'
+                     and not easysync_internal.is_twin(s.tenant_id)
+                     and (s.verified_at is null or s.verified_at < since)) then
+        update easysync_internal.identity set verify_since = null;
+        perform easysync_internal.audit(tenant, 'verified', current_database(), to_jsonb(since), null);
+    end if;
+end
+$$;
+
+create or replace function easysync.fence(reason text default null) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+begin
+    if exists (select from easysync_internal.identity where fenced_at is not null) then
+        return false;
+    end if;
+    -- Also where the identity already says so: a person's fence stays until a person lifts it.
+    insert into easysync_internal.identity as i (fenced_at, fenced_by, fence_reason)
+    values (clock_timestamp(), session_user, easysync_internal.masked(fence.reason))
+    on conflict (singleton) do update
+        set fenced_at = excluded.fenced_at, fenced_by = excluded.fenced_by, fence_reason = excluded.fence_reason;
+    perform easysync_internal.audit(tenant, 'fence', current_database(), 'false',
+        jsonb_build_object('fenced', true, 'reason', easysync_internal.masked(fence.reason)));
+    perform easysync_internal.wake();
+    return true;
+end
+$$;
+
+-- What becomes of a plan that needs a confirmation: it waits for one, or goes ahead, with how many.
+-- None: a person gave it before, by the schedule that asks.
+create function easysync_internal.audit_plan(run_id bigint, tenant text, connection_name text, hash text, summary jsonb, released boolean, given integer)
+    returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    run easysync_internal.sync_runs;
+begin
+    if released and given = 0 and (summary ->> 'destructive')::bigint = 0
+       and (select coalesce(sum(a.value::bigint), 0) from jsonb_each_text(summary -> 'by_action') as a)
+           <= easysync_internal.setting(tenant, 'confirm_threshold')::bigint then
+        return;
+    end if;
+    select * into run from easysync_internal.sync_runs as r where r.sync_id = run_id;
+    perform easysync_internal.audit(tenant, case when released then 'go_ahead' else 'await_confirmation' end,
+        format('%s of "%s"', run.entity, connection_name), null,
+        jsonb_build_object('plan', hash, 'by_action', summary -> 'by_action', 'confirmations', given,
+                           'requested_by', run.requested_by, 'schedule', run.schedule), run_id);
+end
+$$;
+
+-- Destructive writes that are about to be sent, once each: which document, from what to what, and for whom.
+create function easysync_internal.audit_destructive(run_id bigint, tenant text, account_key text, request text, change_list integer[]) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform easysync_internal.audit(tenant, c.action,
+               concat_ws(' ', c.connection, c.target, coalesce(c.remote_id, l.remote_id), format('(%s)', easysync_internal.masked(c.label))),
+               f.before,
+               f.after || jsonb_build_object('request_id', request, 'reason', c.reason,
+                                             'requested_by', (select r.requested_by from easysync_internal.sync_runs as r where r.sync_id = run_id)),
+               run_id)
+    from easysync_internal.sync_changes as c
+    left join lateral (
+        select min(x.remote_id) as remote_id from easysync_ledger.links as x
+        where x.hub_id = c.hub_id and x.tenant_id = c.tenant_id and x.entity = c.entity and x.account = account_key and x.remote_type = c.target) as l on true
+    cross join lateral (
+        select easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'old'), '{}')) as before,
+               easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'new'), '{}')) as after
+        from jsonb_each(c.fields) as e) as f
+    where c.sync_id = run_id and c.change_id = any (change_list) and c.status = 'planned'
+      and (c.destructive or c.action in ('void', 'inactivate', 'delete'))
+    order by c.change_id;
+end
+$$;
+
+create or replace function easysync.connect(name text, connector text, settings jsonb default '{}', credentials jsonb default null,
+                                 verify boolean default true)
+    returns text
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    answer jsonb;
+begin
+    if connect.name is null or connect.name !~ '^[a-z][a-z0-9_]{0,62}$' then
+        perform easysync_internal.raise_argument(format('invalid connection name %s', coalesce('"' || connect.name || '"', 'NULL')),
+            'A name is a lower-case letter, then up to 62 of lower-case letters, digits and "_".');
+    end if;
+    perform easysync_internal.check_word('connector', connect.connector, 'Connectors');
+    perform easysync_internal.check_object('settings', connect.settings, nullable => false);
+    perform easysync_internal.check_object('credentials', connect.credentials, nullable => true);
+    perform easysync_internal.check_name_is_free(tenant, connect.name);
+    answer := easysync_internal.ask_account(tenant, connect.name, connect.connector, connect.settings, connect.credentials,
+                                            coalesce(connect.verify, true));
+    perform easysync_internal.check_account_is_free(tenant, connect.name, answer ->> 'account_key');
+    perform easysync_internal.prepare_hub(tenant);
+    perform easysync_internal.store_connection(tenant, connect.name, connect.connector, connect.settings, answer, coalesce(connect.verify, true));
+    perform easysync_internal.audit(tenant, 'connect', connect.name, null,
+        jsonb_build_object('connector', connect.connector, 'settings', connect.settings, 'account', answer ->> 'account_key',
+                           'key_id', answer ->> 'key_id', 'hub', easysync_internal.hub_schema(tenant), 'verified', coalesce(connect.verify, true)));
+    return connect.name;
+end
+$$;
+
+create or replace function easysync.disable(connection text, reason text default null) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, disable.connection);
+begin
+    update easysync_internal.connections as c
+    set status = 'disabled', status_reason = coalesce(easysync_internal.masked(disable.reason), format('disabled by %s', session_user)),
+        status_hint = null, changed_at = now()
+    where c.tenant_id = tenant and c.name = known.name;
+    perform easysync_internal.audit(tenant, 'disable', known.name, to_jsonb(known.status),
+        jsonb_build_object('status', 'disabled', 'reason', easysync_internal.masked(disable.reason)));
+    -- A run in hand stops after the record it is writing.
+    perform easysync_internal.wake();
+end
+$$;
+
+create or replace function easysync.set_credentials(connection text, credentials jsonb, verify boolean default true) returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    known easysync_internal.connections := easysync_internal.known_connection(tenant, set_credentials.connection);
+    answer jsonb;
+begin
+    perform easysync_internal.check_object('credentials', set_credentials.credentials, nullable => false);
+    -- Refused by the platform: this raises, and the old ones stay.
+    answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, set_credentials.credentials,
+                                            coalesce(verify, true));
+    perform easysync_internal.apply_answer(tenant, known.name, answer, coalesce(verify, true), enable => false);
+    perform easysync_internal.audit(tenant, 'set_credentials', known.name, jsonb_build_object('key_id', known.key_id, 'sealed_at', known.sealed_at),
+        jsonb_build_object('key_id', answer ->> 'key_id', 'verified', coalesce(verify, true)));
+end
+$$;
+
+create or replace function easysync.rotate_encryption_key(step text default 'both') returns integer
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    before jsonb;
+    answer jsonb;
+begin
+    perform easysync_internal.check_word('key_step', step, 'Steps');
+    -- A standby that is promoted before it has the new key could open nothing.
+    if step = 'both' and exists (select from pg_stat_get_wal_senders() as s where s.state is not null) then
+        perform easysync_internal.raise_error('YS409', 'standbys are attached: they need the new key first',
+            'category: conflict, code: standbys_attached',
+            'SELECT easysync.rotate_encryption_key(''prepare''), copy the key file to each standby, then ''activate''.');
+    end if;
+    before := (select jsonb_agg(distinct c.key_id) from easysync_internal.connections as c where c.sealed is not null);
+    answer := easysync_internal.rotate_key(step);
+    perform easysync_internal.raise_answer(answer -> 'errors', 'key file');
+    perform easysync_internal.audit(tenant, 'rotate_encryption_key', step, jsonb_build_object('key_ids', before), answer);
+    return coalesce((answer ->> 'resealed')::integer, 0);
+end
+$$;
+
+-- For the worker: the platform refused the account, and nothing is sent to it before a person has looked.
+create function easysync_internal.suspend_connection(tenant text, connection_name text, new_status text, reason text, hint text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update easysync_internal.connections as c
+    set status = new_status, status_reason = reason, status_hint = hint, changed_at = clock_timestamp()
+    where c.tenant_id = tenant and c.name = connection_name and c.status = 'connected';
+    if found then
+        perform easysync_internal.audit(tenant, 'suspend', connection_name, '"connected"', jsonb_build_object('status', new_status, 'reason', reason));
+    end if;
+end
+$$;
+
+-- For the worker: the platform gave new tokens in place of the old ones, sealed here.
+create function easysync_internal.store_tokens(tenant text, connection_name text, sealing_key text, sealed_tokens bytea, grant_ends timestamptz)
+    returns boolean
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+declare
+    known easysync_internal.connections;
+begin
+    select * into known from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection_name for update;
+    if not found then
+        return false;
+    end if;
+    update easysync_internal.connections as c
+    set key_id = sealing_key, sealed = sealed_tokens, sealed_at = clock_timestamp(), token_expires_at = grant_ends
+    where c.tenant_id = tenant and c.name = connection_name;
+    perform easysync_internal.audit(tenant, 'renew_tokens', connection_name,
+        jsonb_build_object('key_id', known.key_id, 'token_expires_at', known.token_expires_at),
+        jsonb_build_object('key_id', sealing_key, 'token_expires_at', grant_ends));
+    return true;
+end
+$$;
+
+create or replace function easysync.cancel(sync_id bigint, reason text default null) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    run easysync_internal.sync_runs;
+begin
+    select * into run from easysync_internal.sync_runs as r
+    where r.sync_id = cancel.sync_id and r.tenant_id = tenant for update;
+    if not found then
+        perform easysync_internal.raise_unknown_sync(cancel.sync_id);
+    elsif run.status not in ('queued', 'running', 'awaiting_confirmation') then
+        raise warning 'sync % had already ended: %', run.sync_id, run.status;
+        return false;
+    end if;
+    -- A running one is the worker's: it ends it after the record in hand.
+    update easysync_internal.sync_runs as r
+    set cancel_requested_at = coalesce(r.cancel_requested_at, clock_timestamp()),
+        cancel_requested_by = coalesce(r.cancel_requested_by, session_user),
+        cancel_reason = coalesce(r.cancel_reason, easysync_internal.masked(cancel.reason)),
+        status = case r.status when 'running' then r.status else 'cancelled' end,
+        finished_at = case r.status when 'running' then r.finished_at else clock_timestamp() end
+    where r.sync_id = run.sync_id;
+    update easysync_internal.sync_run_steps as s set status = 'cancelled', finished_at = clock_timestamp()
+    where s.sync_id = run.sync_id and run.status <> 'running' and s.finished_at is null;
+    perform easysync_internal.audit(tenant, 'cancel', run.entity, to_jsonb(run.status),
+        jsonb_build_object('status', 'cancelled', 'reason', easysync_internal.masked(cancel.reason)), run.sync_id);
+    return true;
+end
+$$;
+
+-- The row stays, hidden, with the hash of what failed: a later run that meets the same record unchanged
+-- doesn't make a failure of it again.
+create or replace function easysync.discard_failure(failure_id bigint, reason text default null) returns boolean
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    tenant text := easysync.current_tenant();
+    failure easysync_internal.sync_failures;
+begin
+    update easysync_internal.sync_failures as f set discarded_at = clock_timestamp(), next_attempt_at = null
+    where f.failure_id = discard_failure.failure_id and f.tenant_id = tenant and f.discarded_at is null
+    returning * into failure;
+    if not found then
+        return false;
+    end if;
+    perform easysync_internal.audit(tenant, 'discard_failure',
+        format('%s %s %s', failure.connection, failure.entity, easysync_internal.masked_id(failure.record_id)),
+        jsonb_build_object('failure_id', failure.failure_id, 'error_category', failure.error_category, 'error_code', failure.error_code),
+        to_jsonb(easysync_internal.masked(discard_failure.reason)), failure.sync_id);
+    return true;
 end
 $$;
 

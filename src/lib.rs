@@ -39,6 +39,7 @@ extension_sql_file!(
     requires = [
         api::easysync_internal::open_account,
         api::easysync_internal::masked,
+        api::easysync_internal::masked_json,
         api::easysync_internal::wake,
         api::easysync_internal::wake_for,
         api::easysync_internal::rescan,

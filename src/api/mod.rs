@@ -46,6 +46,12 @@ mod easysync_internal {
         engine::mask::text(text)
     }
 
+    /// The same of a JSON value: by form, and by the keys that things stand under.
+    #[pg_extern(immutable, strict, parallel_safe)]
+    fn masked_json(value: JsonB) -> JsonB {
+        JsonB(engine::mask::json(&value.0))
+    }
+
     /// Wakes this database's worker when the transaction commits.
     #[pg_extern(volatile, parallel_unsafe)]
     fn wake() {

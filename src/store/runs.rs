@@ -213,10 +213,7 @@ pub fn suspend_connection(connection: &Connection, error: &Error) -> DbResult<()
             "error"
         };
     spi::run(
-        "update easysync_internal.connections
-            set status = $3, status_reason = $4, status_hint = $5,
-                changed_at = pg_catalog.clock_timestamp()
-          where tenant_id = $1 and name = $2 and status = 'connected'",
+        "select easysync_internal.suspend_connection($1, $2, $3, $4, $5)",
         &[
             connection.tenant.as_str().into(),
             connection.name.as_str().into(),

@@ -2,6 +2,7 @@
 -- They answer as the library would for a shop whose URL says what is wrong with it. Never shipped.
 create function easysync_internal.wake() returns void language sql volatile as $$ select $$;
 create function easysync_internal.masked(text text) returns text language sql immutable strict as $$ select text $$;
+create function easysync_internal.masked_json(value jsonb) returns jsonb language sql immutable strict as $$ select value $$;
 create function easysync_internal.wake_for("table" text) returns void language sql volatile as $$ select $$;
 create function easysync_internal.rescan() returns void language sql volatile as $$ select $$;
 create function easysync_internal.library_version() returns text language sql stable as $$ select '0.1.0-double' $$;

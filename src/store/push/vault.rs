@@ -39,10 +39,7 @@ const SEALED: &str = "with locked as (
          where tenant_id = $1 and name = $2 and sealed is not null for update)
  select key_id, sealed from locked";
 
-const STORE: &str = "update easysync_internal.connections
-    set key_id = $3, sealed = $4, sealed_at = pg_catalog.clock_timestamp(),
-        token_expires_at = $5::timestamptz
-  where tenant_id = $1 and name = $2";
+const STORE: &str = "select easysync_internal.store_tokens($1, $2, $3, $4, $5::timestamptz)";
 
 fn read(sql: &str, tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
     let rows: Vec<(String, Vec<u8>)> =
@@ -76,7 +73,7 @@ fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) ->
     ];
     // A rotated token that a crash loses is a grant that is gone.
     spi::run("select pg_catalog.set_config('synchronous_commit', 'on', true)", &[])?;
-    Ok(spi::run(STORE, &args)? == 1)
+    Ok(spi::one::<bool>(STORE, &args)? == Some(true))
 }
 
 /// Accounts that a person granted access to, of tenants that don't rest. While the database is fenced
