@@ -94,6 +94,23 @@ pub fn trashes() -> Act {
     })
 }
 
+/// Deleted in the shop, for good.
+pub fn deletes() -> Act {
+    Box::new(|desk, order| {
+        desk.bed.simulator.rest()?.delete(&format!("orders/{}?force=true", order.id)).map(drop)
+    })
+}
+
+/// The order is of a customer with an account in the shop.
+pub fn has_account(email: &'static str, given: &'static str, family: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let rest = desk.bed.simulator.rest()?;
+        let person = json!({"email": email, "first_name": given, "last_name": family});
+        let own = json!({"customer_id": rest.post("customers", &person)?["id"]});
+        rest.put(&format!("orders/{}", order.id), &own).map(drop)
+    })
+}
+
 /// Somebody does something to the order's document in QuickBooks.
 pub fn in_books(action: &'static str, kind: &'static str, with: Value) -> Act {
     Box::new(move |desk, order| {
@@ -112,6 +129,11 @@ pub fn enters(kind: &'static str, set: Value) -> Act {
         let set: Value = serde_json::from_str(&text)?;
         desk.books.act(desk.bed, "create", &json!({"entity": kind, "set": set})).map(drop)
     })
+}
+
+/// The day is the sale's, or one near it.
+pub fn on_the_day() -> Act {
+    stored(json!({"date_paid_gmt": "2026-11-24T18:00:00"}))
 }
 
 /// The server starts again, and knows nothing of the company but what it reads then.

@@ -162,7 +162,8 @@ impl Desk<'_> {
     /// message says what and where, its hint what to do.
     fn failures(&mut self, order: &Order) -> Result<Vec<String>> {
         let rows = self.bed.db.query(
-            "select f.error_category, f.error_code, f.error_message, f.error_hint
+            "select f.error_category, f.error_code, f.error_message, f.error_hint,
+                    f.retryable or f.next_attempt_at is not null
                from easysync.sync_failures as f
               where f.connection = $1
                 and (f.entity = 'orders' and f.record_id = $2
@@ -176,6 +177,8 @@ impl Desk<'_> {
         for row in rows {
             let (category, code): (String, String) = (row.get(0), row.get(1));
             let (message, hint): (String, Option<String>) = (row.get(2), row.get(3));
+            let waits = matches!(category.as_str(), "needs_attention" | "blocked");
+            ensure!(!(waits && row.get(4)), "order {}: {code} is tried again by itself", order.id);
             ensure!(category != "internal", "order {}: {code}: {message}", order.id);
             ensure!(message.len() > 20, "order {}: {code}: {message}", order.id);
             ensure!(

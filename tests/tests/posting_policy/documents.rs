@@ -2,6 +2,7 @@
 
 use crate::acts::*;
 use crate::desk::{Act, Case, Group, case, nothing};
+use crate::looks::{shows, tells};
 use serde_json::{Value, json};
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
@@ -24,7 +25,7 @@ pub fn groups() -> Vec<Group> {
             cases: vec![
                 case("paid in closed books", order("completed", true), PAID)
                     .after(both(closes("2026-11-30"), dated("2026-11-10T18:00:00")))
-                    .then(nothing(), PAID),
+                    .then(shows("SalesReceipt", "/TxnDate", "2026-12-01"), PAID),
             ],
         },
         Group { name: "one_currency", preset: "us_single", settings: json!({}), cases: euros() },
@@ -55,10 +56,17 @@ fn changes() -> Vec<Case> {
     vec![
         case("an amount changed", order("completed", true), PAID)
             .then(costs("18.00"), &["SalesReceipt 18.00"]),
+        case("a modified date that moves", order("completed", true), PAID)
+            .then(edits(json!({})), PAID)
+            .then(shows("SalesReceipt", "/SyncToken", "0"), PAID),
         case("60 lines, one changed", long(), &["SalesReceipt 60.00"])
             .then(noted("ring twice"), &["SalesReceipt 60.00"]),
         case("deposited, then changed", order("completed", true), PAID)
-            .then(both(deposit, costs("18.00")), &["SalesReceipt 20.00", "needs_attention: 6540"]),
+            .then(both(deposit, costs("18.00")), &["SalesReceipt 20.00", "needs_attention: 6540"])
+            .then(
+                tells(&["20.00", "18.00", "deposit"]),
+                &["SalesReceipt 20.00", "needs_attention: 6540"],
+            ),
         case("edited there", order("completed", true), PAID).then(
             both(
                 in_books("edit", "SalesReceipt", json!({"set": {"PrivateNote": "checked"}})),
@@ -115,20 +123,27 @@ fn numbers() -> Vec<Case> {
             &["SalesReceipt 99.00", "needs_attention: number_taken"],
         )
         .after(enters("SalesReceipt", by_hand("WC-{id}", 99, "2026-11-20"))),
+        case("its number is taken by the same sale", of_nobody(), PAID)
+            .after(enters("SalesReceipt", by_hand("WC-{id}", 20, "2026-11-20"))),
     ]
+}
+
+/// As the web customer's, who is number 1 there.
+fn of_nobody() -> Value {
+    with(order("completed", true), json!({"billing": {"country": "US", "state": "WY"}}))
 }
 
 fn adopting() -> Vec<Case> {
     vec![
         case("entered by hand", order("completed", true), &["SalesReceipt 20.00"])
-            .after(enters("SalesReceipt", by_hand("WC-{id}", 20, "2026-11-23")))
+            .after(both(on_the_day(), enters("SalesReceipt", by_hand("WC-{id}", 20, "2026-11-23"))))
             .then(nothing(), &["SalesReceipt 20.00"]),
         case(
             "entered by hand with another total",
             order("completed", true),
             &["SalesReceipt 25.00", "needs_attention: number_taken"],
         )
-        .after(enters("SalesReceipt", by_hand("WC-{id}", 25, "2026-11-23"))),
+        .after(both(on_the_day(), enters("SalesReceipt", by_hand("WC-{id}", 25, "2026-11-23")))),
         case("entered by nobody", order("completed", true), PAID),
     ]
 }
@@ -150,9 +165,25 @@ fn closing() -> Vec<Case> {
 }
 
 fn euros() -> Vec<Case> {
-    vec![case(
-        "in another currency",
-        with(order("completed", true), json!({"currency": "EUR"})),
-        &["blocked: currency"],
-    )]
+    vec![
+        case(
+            "in another currency",
+            with(order("completed", true), json!({"currency": "EUR"})),
+            &["blocked: currency"],
+        ),
+        // The status comes first, then start_date, then the currency.
+        case(
+            "in another currency, unpaid",
+            with(order("pending", false), json!({"currency": "EUR"})),
+            &["skipped: waits for payment"],
+        ),
+        case(
+            "in another currency, before start_date",
+            with(order("completed", true), json!({"currency": "EUR"})),
+            &["skipped: is dated 2024-12-31, before start_date"],
+        )
+        .after(dated("2024-12-31T18:00:00")),
+        case("before start_date, unpaid", order("pending", false), &["skipped: waits for payment"])
+            .after(stored(json!({"date_created_gmt": "2024-12-31T18:00:00"}))),
+    ]
 }

@@ -77,6 +77,22 @@ pub fn shows(kind: &'static str, place: &'static str, wanted: &'static str) -> A
     })
 }
 
+/// What a person is told of the order has all of these in it.
+pub fn tells(words: &'static [&'static str]) -> Act {
+    Box::new(move |desk, order| {
+        let told = desk.bed.text(&format!(
+            "select string_agg(error_message || ' ' || error_hint, '; ') from easysync.sync_failures
+              where connection = '{}' and entity = 'orders' and record_id = '{}'",
+            desk.books.name, order.id
+        ))?;
+        let told = told.unwrap_or_default();
+        for word in words {
+            ensure!(told.contains(word), "order {}: {word} is not in \"{told}\"", order.id);
+        }
+        Ok(())
+    })
+}
+
 /// What an account of the company holds.
 pub fn account_holds(name: &'static str, amount: &'static str) -> Act {
     Box::new(move |desk, _| {

@@ -2,12 +2,15 @@
 //! a failure that a bookkeeper understands.
 
 mod acts;
+mod amounts;
+mod checks;
 mod currencies;
 mod desk;
 mod documents;
 mod looks;
 mod lost;
 mod people;
+mod recorded;
 mod settings;
 mod statuses;
 mod there;
@@ -33,6 +36,11 @@ fn customers_items_and_taxes_are_found_made_or_asked_for() -> Result<()> {
 #[test]
 fn settings_of_amounts_dates_and_fields_do_what_they_say() -> Result<()> {
     hold("policy-settings", settings::groups())
+}
+
+#[test]
+fn lines_taxes_and_rounding_add_up_to_the_order() -> Result<()> {
+    hold("policy-amounts", amounts::groups())
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use crate::acts::*;
 use crate::desk::{Case, Group, case, nothing};
+use crate::looks::{has_lines, last_refund_has};
 use serde_json::json;
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
 const OPEN: &[&str] = &["Invoice 20.00 open 20.00"];
 const WAITS: &[&str] = &["skipped: waits for payment"];
 const NOT_SOLD: &[&str] = &["needs_attention: paid_but_not_sold"];
+/// Drafts don't even come into the hub.
+const DRAFT: &[&str] = &[];
 const GONE: &[&str] = &["skipped: is cancelled or gone"];
 
 pub fn groups() -> Vec<Group> {
@@ -44,11 +47,24 @@ pub fn groups() -> Vec<Group> {
                 &["Invoice 20.00 open 20.00", "needs_attention: cancelled_with_document"],
             )],
         },
+        Group {
+            name: "credited",
+            preset: "us_single",
+            settings: json!({"cancel_unpaid": "credit_memo"}),
+            cases: vec![case("cancelled unpaid", unpaid(), OPEN).after(never_paid()).then(
+                edits(json!({"status": "cancelled"})),
+                &["CreditMemo 20.00", "Invoice 20.00", "Payment 0.00"],
+            )],
+        },
     ]
 }
 
 fn in_the_us() -> Vec<Case> {
     vec![
+        case("a draft", order("pending", false), DRAFT)
+            .after(stored(json!({"status": "checkout-draft"}))),
+        case("a draft that was paid", order("pending", false), DRAFT)
+            .after(both(is_paid(), stored(json!({"status": "auto-draft"})))),
         case("failed", order("failed", false), &["skipped: has failed"]),
         case("failed and paid", order("failed", false), NOT_SOLD).after(is_paid()),
         case("pending", order("pending", false), WAITS),
@@ -94,7 +110,23 @@ fn in_the_us() -> Vec<Case> {
             json!({"status": "completed", "set_paid": true}),
             &["skipped: has no lines and comes to 0.00"],
         ),
-        case("given away", given_away(), &["SalesReceipt 0.00"]),
+        case("given away", given_away(), &["SalesReceipt 0.00"]).then(
+            has_lines("SalesReceipt", &["Ring (WC 25) 20.00 NON", "Coupons -20.00 NON"]),
+            &["SalesReceipt 0.00"],
+        ),
+        case("given away, never paid", given_away(), &["SalesReceipt 0.00"]).after(never_paid()),
+        case("deleted for good after its receipt", order("completed", true), PAID)
+            .then(deletes(), &["SalesReceipt 20.00", "needs_attention: cancelled_with_document"]),
+        case("deleted for good, unpaid", unpaid(), OPEN)
+            .after(never_paid())
+            .then(deletes(), &["Invoice voided"]),
+        case("cancelled unpaid, edited there", unpaid(), OPEN).after(never_paid()).then(
+            both(
+                in_books("edit", "Invoice", json!({"set": {"PrivateNote": "mine"}})),
+                edits(json!({"status": "cancelled"})),
+            ),
+            &["Invoice 20.00 open 20.00", "needs_attention: cancelled_with_document"],
+        ),
         case("the same again writes nothing", order("completed", true), PAID).then(nothing(), PAID),
         case(
             "before start_date",
@@ -129,7 +161,17 @@ fn refunded() -> Vec<Case> {
                 &["RefundReceipt 3.00", "RefundReceipt 5.00", "SalesReceipt 20.00"],
             ),
         case("part refunded by line", order("completed", true), PAID)
-            .then(refunds_a_piece("10.00"), &["RefundReceipt 10.00", "SalesReceipt 20.00"]),
+            .then(refunds_a_piece("10.00"), &["RefundReceipt 10.00", "SalesReceipt 20.00"])
+            .then(
+                last_refund_has(&["Ring (WC 25) 10.00 NON"], "0.00"),
+                &["RefundReceipt 10.00", "SalesReceipt 20.00"],
+            ),
+        case(
+            "refunded in two steps before it was posted",
+            order("completed", true),
+            &["RefundReceipt 15.00", "RefundReceipt 5.00", "SalesReceipt 20.00"],
+        )
+        .after(both(refunds("5.00"), refunds("15.00"))),
         case("fully refunded", order("completed", true), PAID)
             .then(refunds("20.00"), &["RefundReceipt 20.00", "SalesReceipt 20.00"]),
         case(

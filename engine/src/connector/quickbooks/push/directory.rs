@@ -11,6 +11,9 @@ use crate::posting::customers::Candidate;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
+/// What QuickBooks puts behind the name of who is made inactive.
+const DELETED: &str = " (deleted)";
+
 /// Names and addresses, without case.
 #[derive(Default)]
 pub struct Directory {
@@ -75,7 +78,11 @@ impl Directory {
     }
 
     fn add(&mut self, kind: Kind, person: Person) {
-        self.names.insert(person.display_name.trim().to_lowercase());
+        let name = person.display_name.trim().to_lowercase();
+        // The name that was taken stays so, whatever was put behind it (quickbooks.md, 4.1).
+        let taken = name.strip_suffix(DELETED).filter(|_| !person.active);
+        self.names.extend(taken.map(str::to_owned));
+        self.names.insert(name);
         if let (Kind::Vendor, true, Some(number)) = (kind, person.active, &person.acct_num) {
             self.vendors
                 .entry(number.trim().to_owned())

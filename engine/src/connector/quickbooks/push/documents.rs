@@ -217,6 +217,11 @@ impl Books {
         if let (Ok(body), Some(kept)) = (&mut body, kept) {
             body["CustomerRef"] = json!({"value": kept});
         }
+        if let (Ok(body), Some(account)) = (&mut body, labels.account_of_sale())
+            && document.kind == DocumentKind::RefundReceipt
+        {
+            body["DepositToAccountRef"] = json!({"value": account});
+        }
         Ok(body.map(|body| (body, needs)).map_err(|reason| reason.needs_attention()))
     }
 }
@@ -339,6 +344,15 @@ impl Labels<'_> {
     /// says has bought it by now.
     fn customer_of_sale(&self) -> Option<&str> {
         self.sale.posted.sale.as_ref()?.agreed.answered["CustomerRef"].as_str()
+    }
+
+    /// Where the sale's money went, whatever settings say by now: a refund takes it from there.
+    fn account_of_sale(&self) -> Option<&str> {
+        let posted = &self.sale.posted;
+        let paid = [&posted.sale, &posted.payment].into_iter().flatten();
+        let mut accounts =
+            paid.filter_map(|document| document.agreed.answered["DepositToAccountRef"].as_str());
+        accounts.next()
     }
 
     fn payload(&self, document: &Document, body: Value) -> Payload {
