@@ -63,6 +63,13 @@ pub struct Group {
     pub cases: Vec<Case>,
 }
 
+impl Group {
+    /// `group/case` of each case, as `docs/reference/posting.md` names it.
+    pub fn names(&self) -> Vec<String> {
+        self.cases.iter().map(|case| format!("{}/{}", self.name, case.name)).collect()
+    }
+}
+
 /// Carries all groups out in one shop, and lists everything that came out otherwise.
 pub fn hold(name: &str, groups: Vec<Group>) -> Result<()> {
     with_bed(name, Setup::default(), |bed| {

@@ -13,6 +13,7 @@ mod people;
 mod recorded;
 mod settings;
 mod statuses;
+mod table;
 mod there;
 
 use anyhow::Result;
