@@ -249,8 +249,13 @@ create table easysync_internal.sync_changes (
     -- Changes of one wave don't depend on each other.
     wave smallint not null default 0,
     payload text,                   -- what is sent, as the engine keeps it; null once it is done
+    found boolean not null default false,  -- it was there already: linked, not written
+    before_agreed text,             -- what the link held before the write: what undo puts back
+    before_raw text,
     primary key (sync_id, change_id)
 ) with (fillfactor = 70);
+-- Has a later sync written to it (undo).
+create index sync_changes_of_row on easysync_internal.sync_changes (entity, hub_id, sync_id);
 -- What is to be sent next: by wave and place.
 create index sync_changes_unsent on easysync_internal.sync_changes (sync_id, step, wave, change_id)
     where status = 'planned';

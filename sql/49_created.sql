@@ -47,9 +47,9 @@ as $$
         else format('to_jsonb(%s)', expression) end
 $$;
 
--- What a created record holds, with its lines: every value but nulls and empty JSON. Null: it is no
--- longer in the hub.
-create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+-- What a record of the hub holds, with its lines: every value but nulls and empty JSON. Null: it is
+-- not in the hub. For the worker, which asks for any tenant.
+create function easysync_internal.hub_fields(tenant text, entity_name text, id bigint) returns jsonb
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -58,7 +58,7 @@ declare
     fields jsonb;
     of_part jsonb;
 begin
-    if schema_name is null or tenant <> all (easysync.allowed_tenants()) then
+    if schema_name is null then
         return null;
     end if;
     for part in
@@ -84,6 +84,11 @@ begin
     return fields;
 end
 $$;
+
+-- The same of a created record, for those who may see it.
+create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select easysync_internal.hub_fields(tenant, entity_name, id) where tenant = any (easysync.allowed_tenants()) $$;
 
 -- Would a foreign key keep one of these rows of a hub table from being deleted? `removed`: rows of
 -- hub tables, by table, that go before. Keys that cascade are followed.

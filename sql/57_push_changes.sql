@@ -1,13 +1,14 @@
 -- What a push keeps while it plans and sends. Called by the worker alone; each is one transaction.
 
 -- Changes of a plan, as the engine numbered them.
-create function easysync_internal.push_save(run_id bigint, step_number integer, tenant text, connection_name text, changes jsonb) returns void
+create function easysync_internal.push_save(run_id bigint, step_number integer, tenant text, connection_name text, direction_name text,
+                                            changes jsonb) returns void
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
     insert into easysync_internal.sync_changes
         (sync_id, change_id, step, tenant_id, connection, direction, entity, hub_id, root_entity, root_id, wave, payload, record_id,
          label, target, action, destructive, reason, fields, depends_on, status, error_category, error_code, error_message, error_hint)
-    select run_id, c.change_id, step_number, tenant, connection_name, 'push', c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
+    select run_id, c.change_id, step_number, tenant, connection_name, direction_name, c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
            c.payload, c.record_id, c.label, c.target, c.action, c.destructive, c.reason, coalesce(c.fields, '{}'),
            array(select jsonb_array_elements_text(c.depends_on)::integer), c.status,
            c.error ->> 'category', c.error ->> 'code', c.error ->> 'message', c.error ->> 'hint'
@@ -16,7 +17,8 @@ as $$
         depends_on jsonb, status text, error jsonb)
 $$;
 
--- A failed record of a push. `waits_for`: failure that it waits for.
+-- A failed record of a push. `waits_for`: failure that it waits for. An undo has none: what it could
+-- not take back stands in its changes, and trying the record again would write it once more.
 create function easysync_internal.push_failed(run_id bigint, tenant text, connection_name text, entity_name text, id text, label_text text,
                                               target text, error jsonb, waits_for bigint default null)
     returns bigint
@@ -25,9 +27,10 @@ as $$
     insert into easysync_internal.sync_failures as f
         (tenant_id, connection, entity, direction, record_id, remote_type, label, error_category, error_code, error_message,
          error_hint, retryable, sync_id, blocked_by, next_attempt_at)
-    values (tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
-            error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
-            case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end)
+    select tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
+           error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
+           case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end
+    where not exists (select from easysync_internal.sync_runs as r where r.sync_id = run_id and r.undoes is not null)
     on conflict (tenant_id, connection, entity, direction, record_id) do update
         set remote_type = excluded.remote_type, label = excluded.label, error_category = excluded.error_category,
             error_code = excluded.error_code, error_message = excluded.error_message, error_hint = excluded.error_hint,
@@ -186,13 +189,19 @@ begin
     own_run := coalesce(own_run, run_id);
     for one in select * from jsonb_to_recordset(items) as i (change_id integer, entity text, hub_id bigint, record_id text, label text,
             target text, action text, status text, remote_id text, number text, version text, revision integer, agreed text, raw text,
-            error jsonb, conflict jsonb) loop
+            found boolean, error jsonb, conflict jsonb) loop
         if one.remote_id is not null then
+            -- Once: a write that went out again on a newer version must not take its own outcome for what was before.
+            update easysync_internal.sync_changes as c
+            set before_agreed = coalesce(c.before_agreed, l.agreed), before_raw = coalesce(c.before_raw, l.raw)
+            from easysync_ledger.links as l
+            where c.sync_id = own_run and c.change_id = one.change_id and one.action not in ('create', 'skip')
+              and l.tenant_id = tenant and l.account = account_key and l.entity = one.entity and l.remote_id = one.remote_id;
             perform easysync_internal.push_link(tenant, account_key, one.entity, one.hub_id, one.target, one.remote_id, one.number,
                                                 one.version, one.revision, one.agreed, one.raw, one.action = 'delete');
         end if;
         update easysync_internal.sync_changes as c
-        set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), payload = case one.status when 'done' then null else c.payload end,
+        set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), found = coalesce(one.found, c.found), payload = case one.status when 'done' then null else c.payload end,
             finished_at = case when one.status in ('done', 'failed') then clock_timestamp() end,
             error_category = one.error ->> 'category', error_code = one.error ->> 'code',
             error_message = one.error ->> 'message', error_hint = one.error ->> 'hint'

@@ -246,7 +246,9 @@ alter table easysync_internal.sync_run_steps
 alter table easysync_internal.sync_queue add column sync_id bigint, add column claimed_generation bigint;
 alter table easysync_internal.sync_changes
     add column step integer not null, add column hub_id bigint, add column root_entity text, add column root_id bigint,
-    add column wave smallint not null default 0, add column payload text;
+    add column wave smallint not null default 0, add column payload text, add column found boolean not null default false,
+    add column before_agreed text, add column before_raw text;
+create index sync_changes_of_row on easysync_internal.sync_changes (entity, hub_id, sync_id);
 create index sync_changes_unsent on easysync_internal.sync_changes (sync_id, step, wave, change_id)
     where status = 'planned';
 create table easysync_internal.confirmations (
@@ -736,9 +738,9 @@ as $$
         else format('to_jsonb(%s)', expression) end
 $$;
 
--- What a created record holds, with its lines: every value but nulls and empty JSON. Null: it is no
--- longer in the hub.
-create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+-- What a record of the hub holds, with its lines: every value but nulls and empty JSON. Null: it is
+-- not in the hub. For the worker, which asks for any tenant.
+create function easysync_internal.hub_fields(tenant text, entity_name text, id bigint) returns jsonb
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -747,7 +749,7 @@ declare
     fields jsonb;
     of_part jsonb;
 begin
-    if schema_name is null or tenant <> all (easysync.allowed_tenants()) then
+    if schema_name is null then
         return null;
     end if;
     for part in
@@ -773,6 +775,11 @@ begin
     return fields;
 end
 $$;
+
+-- The same of a created record, for those who may see it.
+create function easysync_internal.created_fields(tenant text, entity_name text, id bigint) returns jsonb
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select easysync_internal.hub_fields(tenant, entity_name, id) where tenant = any (easysync.allowed_tenants()) $$;
 
 -- Would a foreign key keep one of these rows of a hub table from being deleted? `removed`: rows of
 -- hub tables, by table, that go before. Keys that cascade are followed.
@@ -1163,13 +1170,14 @@ $$;
 -- What a push keeps while it plans and sends. Called by the worker alone; each is one transaction.
 
 -- Changes of a plan, as the engine numbered them.
-create function easysync_internal.push_save(run_id bigint, step_number integer, tenant text, connection_name text, changes jsonb) returns void
+create function easysync_internal.push_save(run_id bigint, step_number integer, tenant text, connection_name text, direction_name text,
+                                            changes jsonb) returns void
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
     insert into easysync_internal.sync_changes
         (sync_id, change_id, step, tenant_id, connection, direction, entity, hub_id, root_entity, root_id, wave, payload, record_id,
          label, target, action, destructive, reason, fields, depends_on, status, error_category, error_code, error_message, error_hint)
-    select run_id, c.change_id, step_number, tenant, connection_name, 'push', c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
+    select run_id, c.change_id, step_number, tenant, connection_name, direction_name, c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
            c.payload, c.record_id, c.label, c.target, c.action, c.destructive, c.reason, coalesce(c.fields, '{}'),
            array(select jsonb_array_elements_text(c.depends_on)::integer), c.status,
            c.error ->> 'category', c.error ->> 'code', c.error ->> 'message', c.error ->> 'hint'
@@ -1178,7 +1186,8 @@ as $$
         depends_on jsonb, status text, error jsonb)
 $$;
 
--- A failed record of a push. `waits_for`: failure that it waits for.
+-- A failed record of a push. `waits_for`: failure that it waits for. An undo has none: what it could
+-- not take back stands in its changes, and trying the record again would write it once more.
 create function easysync_internal.push_failed(run_id bigint, tenant text, connection_name text, entity_name text, id text, label_text text,
                                               target text, error jsonb, waits_for bigint default null)
     returns bigint
@@ -1187,9 +1196,10 @@ as $$
     insert into easysync_internal.sync_failures as f
         (tenant_id, connection, entity, direction, record_id, remote_type, label, error_category, error_code, error_message,
          error_hint, retryable, sync_id, blocked_by, next_attempt_at)
-    values (tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
-            error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
-            case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end)
+    select tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
+           error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
+           case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end
+    where not exists (select from easysync_internal.sync_runs as r where r.sync_id = run_id and r.undoes is not null)
     on conflict (tenant_id, connection, entity, direction, record_id) do update
         set remote_type = excluded.remote_type, label = excluded.label, error_category = excluded.error_category,
             error_code = excluded.error_code, error_message = excluded.error_message, error_hint = excluded.error_hint,
@@ -1300,13 +1310,19 @@ begin
     own_run := coalesce(own_run, run_id);
     for one in select * from jsonb_to_recordset(items) as i (change_id integer, entity text, hub_id bigint, record_id text, label text,
             target text, action text, status text, remote_id text, number text, version text, revision integer, agreed text, raw text,
-            error jsonb, conflict jsonb) loop
+            found boolean, error jsonb, conflict jsonb) loop
         if one.remote_id is not null then
+            -- Once: a write that went out again on a newer version must not take its own outcome for what was before.
+            update easysync_internal.sync_changes as c
+            set before_agreed = coalesce(c.before_agreed, l.agreed), before_raw = coalesce(c.before_raw, l.raw)
+            from easysync_ledger.links as l
+            where c.sync_id = own_run and c.change_id = one.change_id and one.action not in ('create', 'skip')
+              and l.tenant_id = tenant and l.account = account_key and l.entity = one.entity and l.remote_id = one.remote_id;
             perform easysync_internal.push_link(tenant, account_key, one.entity, one.hub_id, one.target, one.remote_id, one.number,
                                                 one.version, one.revision, one.agreed, one.raw, one.action = 'delete');
         end if;
         update easysync_internal.sync_changes as c
-        set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), payload = case one.status when 'done' then null else c.payload end,
+        set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), found = coalesce(one.found, c.found), payload = case one.status when 'done' then null else c.payload end,
             finished_at = case when one.status in ('done', 'failed') then clock_timestamp() end,
             error_category = one.error ->> 'category', error_code = one.error ->> 'code',
             error_message = one.error ->> 'message', error_hint = one.error ->> 'hint'
@@ -3993,4 +4009,98 @@ $$;
 revoke all on all routines in schema easysync, easysync_internal from public;
 grant execute on function easysync.set_sandbox(boolean) to easysync_admin;
 grant execute on function easysync.in_sandbox() to easysync_viewer;
+grant execute on all functions in schema easysync_internal to easysync_worker;
+
+create function easysync_internal.preview_undo(tenant text, connection text, entity text, direction text, undoes bigint) returns jsonb
+    language c strict volatile parallel unsafe as 'MODULE_PATHNAME', 'preview_undo_wrapper';
+-- undo: the reverse of a sync, as a run of its own. It goes through the same gate as any other.
+
+-- The sync, where it can be undone at all. Raises why it can't.
+create function easysync_internal.undoable_sync(tenant text, sync_id bigint) returns easysync_internal.sync_runs
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    run easysync_internal.sync_runs;
+    other easysync_internal.sync_runs;
+begin
+    select * into run from easysync_internal.sync_runs as r
+    where r.sync_id = undoable_sync.sync_id and r.tenant_id = tenant;
+    if not found then
+        perform easysync_internal.raise_unknown_sync(undoable_sync.sync_id);
+    elsif run.status in ('queued', 'running', 'awaiting_confirmation') then
+        perform easysync_internal.raise_error('YS409', format('sync %s has not ended: it is %s', run.sync_id, run.status),
+            'category: conflict, code: not_ended', format('SELECT easysync.cancel(%s);', run.sync_id));
+    elsif run.dry_run then
+        perform easysync_internal.raise_error('YS409', format('sync %s was a dry run: it wrote nothing', run.sync_id),
+            'category: conflict, code: nothing_to_undo', 'SELECT sync_id, entity, request FROM easysync.sync_runs ORDER BY sync_id DESC;');
+    end if;
+    select * into other from easysync_internal.sync_runs as r
+    where r.tenant_id = tenant and r.undoes = run.sync_id and not r.dry_run
+      and r.status in ('queued', 'running', 'awaiting_confirmation', 'succeeded')
+    order by r.sync_id desc limit 1;
+    if found then
+        perform easysync_internal.raise_error('YS409', format('sync %s undoes sync %s already: it is %s', other.sync_id, run.sync_id, other.status),
+            'category: conflict, code: undone_before',
+            case other.status when 'awaiting_confirmation' then format('SELECT * FROM easysync.request_confirmation(%s);', other.sync_id)
+                              else format('SELECT * FROM easysync.sync_status(%s);', other.sync_id) end);
+    end if;
+    return run;
+end
+$$;
+
+create function easysync.undo(sync_id bigint) returns bigint
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    tenant text := easysync.current_tenant();
+    run easysync_internal.sync_runs;
+    new_id bigint;
+begin
+    -- Two undos at once: the second waits here, and finds the first.
+    perform from easysync_internal.sync_runs as r where r.sync_id = undo.sync_id and r.tenant_id = tenant for update;
+    run := easysync_internal.undoable_sync(tenant, undo.sync_id);
+    insert into easysync_internal.sync_runs (tenant_id, entity, mode, connection, triggered_by, undoes, requested_by, sandbox)
+    values (tenant, run.entity, 'ids', run.connection, 'undo', run.sync_id, session_user, run.sandbox)
+    returning sync_runs.sync_id into new_id;
+    perform easysync_internal.audit(tenant, 'undo', run.entity, null, to_jsonb(run.sync_id), new_id);
+    perform easysync_internal.warn_if_idle(tenant, new_id, run.entity, run.connection);
+    return new_id;
+end
+$$;
+comment on function easysync.undo(bigint) is 'Queue the reverse of a sync; returns the sync_id of the reverse';
+
+create function easysync.dry_run_undo(sync_id bigint) returns setof easysync.change
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    tenant text := easysync.current_tenant();
+    run easysync_internal.sync_runs;
+    part record;
+    answer jsonb;
+    last integer := 0;
+begin
+    run := easysync_internal.undoable_sync(tenant, dry_run_undo.sync_id);
+    perform easysync_internal.check_fence();
+    -- As the worker goes: the accounts first, then the hub.
+    for part in
+        select s.connection, s.direction, case s.direction when 'push' then s.entity else run.entity end as entity
+        from easysync_internal.sync_run_steps as s where s.sync_id = run.sync_id group by 1, 2, 3 order by s.direction desc, 1, 3
+    loop
+        answer := easysync_internal.preview_undo(tenant, part.connection, part.entity, part.direction, run.sync_id);
+        perform easysync_internal.raise_answer(answer -> 'errors', part.connection);
+        return query
+            select c.change_id + last, c.connection, c.direction, c.entity, c.record_id, c.label, c.target, c.action, c.destructive, c.reason,
+                   c.fields, array(select d.value::integer + last from jsonb_array_elements_text(c.depends_on) as d)
+            from jsonb_to_recordset(answer -> 'changes') as c (change_id integer, connection text, direction text, entity text,
+                record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb, depends_on jsonb);
+        last := last + coalesce((select max((c.value ->> 'change_id')::integer) from jsonb_array_elements(answer -> 'changes') as c), 0);
+    end loop;
+end
+$$;
+comment on function easysync.dry_run_undo(bigint) is 'What undo would change, one row a change; writes nothing anywhere';
+
+revoke all on all routines in schema easysync, easysync_internal from public;
+grant execute on function easysync.undo(bigint), easysync.dry_run_undo(bigint) to easysync_operator;
 grant execute on all functions in schema easysync_internal to easysync_worker;

@@ -52,6 +52,7 @@ extension_sql_file!(
         api::easysync_internal::change_origin,
         api::easysync_internal::preview,
         api::easysync_internal::preview_pulls,
+        api::easysync_internal::preview_undo,
         api::easysync_internal::authorize_url,
         api::easysync_internal::callback_state,
         api::easysync_internal::exchange_code,
@@ -108,4 +109,5 @@ extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"
 extension_sql_file!("../sql/70_schedules.sql", name = "schedules", requires = ["oauth"]);
 extension_sql_file!("../sql/71_webhooks.sql", name = "webhooks", requires = ["schedules"]);
 extension_sql_file!("../sql/72_sandbox.sql", name = "sandbox", requires = ["webhooks"]);
-extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["sandbox"]);
+extension_sql_file!("../sql/73_undo.sql", name = "undo", requires = ["sandbox"]);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["undo"]);

@@ -6,6 +6,7 @@ use crate::error::{Category, Error, Result};
 use crate::http::HttpContext;
 use crate::model::{ConnectionName, Direction};
 use crate::pull::{self, Pull};
+use crate::push::hub_undo::HubUndo;
 use crate::push::store::{PushStore, Spent};
 use crate::push::target::Target;
 use crate::push::{End, Push};
@@ -163,6 +164,9 @@ impl Runner {
         store: &Arc<dyn Store>,
         cancel: &CancellationToken,
     ) -> Result<End> {
+        if step.stream.direction == Direction::Pull && run.undoes.is_some() {
+            return self.undo_in_hub(run, step, cancel).await;
+        }
         let http = self.http.with_cancel(cancel.clone());
         if step.stream.direction == Direction::Push {
             let push = self.push(run, step, cancel, &http).await?;
@@ -193,6 +197,20 @@ impl Runner {
             pusher.store.spent(run, step, spent).await?;
         }
         result
+    }
+
+    async fn undo_in_hub(&self, run: &Run, step: &Step, cancel: &CancellationToken) -> Result<End> {
+        let Some(pusher) = &self.pusher else {
+            return Err(Error::internal("this host takes nothing back"));
+        };
+        let undo = HubUndo {
+            store: Arc::clone(&pusher.store),
+            clock: Arc::clone(&self.clock),
+            cancel: cancel.clone(),
+            run: run.clone(),
+            step: step.clone(),
+        };
+        undo.carry_out().await
     }
 
     /// Metered reads of this month so far.

@@ -115,6 +115,8 @@ pub struct Run {
     pub resumed: bool,
     /// Plans, keeps the plan, and writes nothing.
     pub dry_run: bool,
+    /// It takes back what this earlier run did.
+    pub undoes: Option<SyncId>,
 }
 
 /// One entity of one connection in one direction, as a run carries it.

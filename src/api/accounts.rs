@@ -234,6 +234,7 @@ fn walk(store: Arc<PgStore>, clock: Arc<dyn Clock>, connection: Arc<Connection>)
         filters: Filters::default(),
         resumed: false,
         dry_run: true,
+        undoes: None,
     };
     let stream = Stream {
         connection,

@@ -10,6 +10,7 @@ mod preview;
 mod schedules;
 mod status;
 mod tokens;
+mod undo;
 mod webhooks;
 
 use pgrx::prelude::*;
@@ -154,6 +155,18 @@ mod easysync_internal {
             ids.map(|ids| ids.into_iter().flatten().collect()),
             filters.map(|json| json.0),
         ))
+    }
+
+    /// What undoing a sync would change through a connection: `changes`, or `errors`. Writes nothing.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn preview_undo(
+        tenant: &str,
+        connection: &str,
+        entity: &str,
+        direction: &str,
+        undoes: i64,
+    ) -> JsonB {
+        JsonB(super::undo::plan(tenant, connection, entity, direction, undoes))
     }
 
     /// The page on which access is granted: `url`, or `errors`.

@@ -19,8 +19,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Records and seconds that a session may take; a larger preview is the worker's.
-const MOST_RECORDS: u64 = 500;
-const MOST_TIME: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const MOST_RECORDS: u64 = 500;
+pub(super) const MOST_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 pub fn plan(
     tenant: &str,
@@ -37,7 +37,7 @@ pub fn plan(
 }
 
 /// A run that is only tried.
-fn tried(
+pub(super) fn tried(
     tenant: &str,
     connection: Option<&str>,
     entity: &str,
@@ -59,6 +59,7 @@ fn tried(
         filters: crate::store::filters_of(filters.unwrap_or_default()).map_err(Error::from)?,
         resumed: false,
         dry_run: true,
+        undoes: None,
     })
 }
 
@@ -157,10 +158,10 @@ fn try_plan(
         };
         push.preview(MOST_RECORDS, MOST_TIME).await
     })??;
-    Ok(shown(connection, &preview))
+    Ok(shown(connection, Direction::Push, &preview))
 }
 
-fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
+pub(super) fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
     let row = Spi::connect(|client| {
         let table = client.select(
             "select connector, account, settings from easysync_internal.connections
@@ -201,7 +202,7 @@ fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
     })
 }
 
-fn shown(connection: &str, preview: &Preview) -> Value {
+pub(super) fn shown(connection: &str, direction: Direction, preview: &Preview) -> Value {
     let changes = preview.changes.iter().map(|change| {
         let draft = &change.draft;
         let reason = match (&draft.reason, change.status) {
@@ -213,7 +214,7 @@ fn shown(connection: &str, preview: &Preview) -> Value {
         json!({
             "change_id": change.change_id,
             "connection": connection,
-            "direction": "push",
+            "direction": direction.as_str(),
             "entity": draft.entity.as_str(),
             "record_id": draft.record_id,
             "label": draft.label,

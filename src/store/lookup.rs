@@ -82,10 +82,12 @@ pub struct Hub {
 
 impl Hub {
     pub fn open(stream: &Stream) -> DbResult<Self> {
-        let schema: Option<String> = spi::one(
-            "select easysync_internal.hub_schema($1)",
-            &[stream.connection.tenant.as_str().into()],
-        )?;
+        Hub::of_tenant(stream.connection.tenant.as_str())
+    }
+
+    pub fn of_tenant(tenant: &str) -> DbResult<Self> {
+        let schema: Option<String> =
+            spi::one("select easysync_internal.hub_schema($1)", &[tenant.into()])?;
         let schema = schema
             .ok_or_else(|| DbError::new("42P01", "there is no hub: call easysync.create_hub()"))?;
         Ok(Hub { schema, tables: HashMap::new() })

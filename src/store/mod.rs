@@ -18,6 +18,7 @@ mod schedules;
 mod spi;
 mod statistics;
 mod steps;
+mod undo;
 mod webhooks;
 
 use crate::error::DbResult;

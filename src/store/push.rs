@@ -1,21 +1,25 @@
 //! The engine's push store over SPI. What it does to tables stands in `sql/56_push_queue.sql` and
 //! `sql/57_push_changes.sql`; here is the way there and back.
 
+mod done;
 mod rows;
 mod vault;
 
 pub use vault::Vault;
 
-use super::PgStore;
 use super::spi::{self, Arg, required};
 use super::steps::stream_args;
+use super::{PgStore, undo};
 use async_trait::async_trait;
 use engine::model::{Entity, TenantId};
 use engine::plan::{Change, GateSettings};
+use engine::push::hub_undo::HubReverse;
 use engine::push::store::{
-    Bundle, Candidate, Dependency, KeptPlan, Link, OpenCall, PushStore, Root, Scope, Settled, Spent,
+    Bundle, Candidate, Dependency, HubPlace, KeptPlan, Link, OpenCall, PushStore, Root, Scope,
+    Settled, Spent,
 };
 use engine::push::target::Call;
+use engine::push::undo::Done;
 use engine::store::{Counts, Run, Step, Stream};
 use engine::{Error, Result};
 use jiff::Timestamp;
@@ -235,6 +239,42 @@ impl PushStore for PgStore {
         .await
     }
 
+    async fn done_changes(
+        &self,
+        run: &Run,
+        stream: &Stream,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Done>> {
+        let args = vec![
+            run.tenant.as_str().into(),
+            stream.connection.name.as_str().into(),
+            account_of(stream),
+            Arg::Int(run.undoes),
+            Arg::Int4(before),
+            Arg::Int4(i32::try_from(limit).ok()),
+        ];
+        self.job(move || spi::rows(done::DONE, &args, done::done)).await
+    }
+
+    async fn hub_reverses(
+        &self,
+        run: &Run,
+        step: &Step,
+        place: HubPlace,
+        limit: usize,
+    ) -> Result<Option<(Vec<HubReverse>, HubPlace)>> {
+        let (run, step) = (run.clone(), step.clone());
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        self.job(move || undo::reverses(&run, &step, place, limit)).await
+    }
+
+    async fn undo_in_hub(&self, run: &Run, step: &Step, limit: usize) -> Result<usize> {
+        let (run, step) = (run.clone(), step.clone());
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        self.job(move || undo::carry_out(&run, &step, limit)).await
+    }
+
     async fn bundles(
         &self,
         stream: &Stream,
@@ -268,10 +308,13 @@ impl PushStore for PgStore {
 
     async fn save_changes(&self, run: &Run, step: &Step, changes: Vec<Change>) -> Result<()> {
         let mut args = step_args(run, step);
+        args.push(step.stream.direction.as_str().into());
         args.push(json(Value::Array(changes.iter().map(rows::change_json).collect())));
-        self.job(move || spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5)", &args))
-            .await
-            .map(|_| ())
+        self.job(move || {
+            spi::run("select easysync_internal.push_save($1, $2, $3, $4, $5, $6)", &args)
+        })
+        .await
+        .map(|_| ())
     }
 
     async fn in_step(&self, run: &Run, records: Vec<(Entity, String)>, step: &Step) -> Result<()> {

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// Runs that have not ended, oldest first, but for those of a tenant whose sandbox is on, or of a
 /// sandbox that is off: they rest; the partial index `sync_runs_open` holds just these.
 const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
-       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run
+       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run, undoes
   from easysync_internal.sync_runs
  where status in ('queued', 'running')
    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
@@ -102,6 +102,7 @@ fn open_runs() -> DbResult<Vec<Open>> {
                 filters: filters_of(filters)?,
                 resumed: false,
                 dry_run: required(row, 11)?,
+                undoes: row.get(12)?,
             },
             running: required(row, 8)?,
             epoch: required(row, 9)?,

@@ -24,6 +24,18 @@ const STREAMS: &str = "select s.entity, s.connection, s.filters,
    and case w.direction when 'pull' then s.entity = any ($2) else s.entity = $4 end
  order by w.direction, pg_catalog.array_position($2, s.entity), s.connection";
 
+/// What a run that is undone wrote to, the same columns: the accounts first, then the hub. Its pulls
+/// from one connection are one step, whatever they brought.
+const UNDONE: &str =
+    "select case w.direction when 'pull' then $2 else w.entity end, w.connection, '{}'::jsonb,
+       'keep', c.connector, c.account, c.settings, c.key_id, c.sealed, w.direction
+  from (select case s.direction when 'push' then s.entity end as entity, s.connection, s.direction
+          from easysync_internal.sync_run_steps as s
+         where s.sync_id = $3 and s.tenant_id = $1 group by 1, 2, 3) as w
+  left join easysync_internal.connections as c
+    on c.tenant_id = $1 and c.name = w.connection and c.status = 'connected'
+ order by w.direction desc, w.connection, w.entity";
+
 /// The steps of a run; those that an interrupted run had are found again by entity and connection.
 /// The outer error is the database's, the inner one the run's.
 pub fn plan(run: &Run) -> DbResult<Result<Vec<Step>>> {
@@ -74,6 +86,13 @@ pub fn pull_streams(run: &Run) -> DbResult<Result<Vec<Stream>>> {
     Ok(all.map(|all| all.into_iter().filter(|s| s.direction != Direction::Push).collect()))
 }
 
+/// An undo takes everything back that it can, or nothing.
+fn not_connected(name: &str) -> Error {
+    let message = format!("\"{name}\" is not connected, and the sync that is undone wrote to it");
+    Error::new(engine::Category::Validation, "not_connected", message)
+        .hint("See easysync.connections; easysync.enable, then easysync.undo again.")
+}
+
 fn nothing_to_do(run: &Run) -> Error {
     let place = run.connection.as_ref().map_or("any connection".to_owned(), |c| format!("\"{c}\""));
     Error::new(
@@ -86,15 +105,25 @@ fn nothing_to_do(run: &Run) -> Error {
 
 fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
     let names = entities.iter().map(|e| Some(e.as_str().to_owned())).collect();
-    let args = [
-        run.tenant.as_str().into(),
-        Arg::Texts(names),
-        run.connection.as_ref().map(|c| c.as_str()).into(),
-        run.entity.as_str().into(),
-    ];
-    let found = spi::rows(STREAMS, &args, |row| {
+    let tenant: Arg = run.tenant.as_str().into();
+    let (sql, args) = match run.undoes {
+        Some(undone) => (UNDONE, vec![tenant, run.entity.as_str().into(), undone.into()]),
+        None => (
+            STREAMS,
+            vec![
+                tenant,
+                Arg::Texts(names),
+                run.connection.as_ref().map(|c| c.as_str()).into(),
+                run.entity.as_str().into(),
+            ],
+        ),
+    };
+    let found = spi::rows(sql, &args, |row| {
         let entity: String = required(row, 1)?;
         let name: String = required(row, 2)?;
+        if row.get::<String>(5)?.is_none() {
+            return Ok(Err(not_connected(&name)));
+        }
         let direction = direction(&required::<String>(row, 10)?);
         let (key_id, sealed) = (row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
         let credentials = secrets::open_stored(run.tenant.as_str(), &name, key_id, sealed);

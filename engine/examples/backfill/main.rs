@@ -98,6 +98,7 @@ async fn push(company: &Company, hub: &Arc<MemHub>, sync_id: i64) -> Outcome<End
             filters: Filters::default(),
             resumed: false,
             dry_run: false,
+            undoes: None,
         },
         step: Step { step: 1, stream, finished: false },
         replan: Default::default(),

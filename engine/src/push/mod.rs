@@ -9,6 +9,7 @@
 //! settled after. [`recovery`] asks what became of calls whose answer nobody heard. Delivery is at
 //! least once with idempotent writes: see design.md, section 2.
 
+pub mod hub_undo;
 mod planning;
 mod preview;
 mod recovery;
@@ -16,6 +17,7 @@ mod remedy;
 mod sending;
 pub mod store;
 pub mod target;
+pub mod undo;
 mod walk;
 
 pub use preview::{Preview, too_large};

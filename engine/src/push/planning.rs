@@ -2,11 +2,53 @@
 //! a place each.
 
 use super::Push;
-use super::store::{Bundle, Candidate, KeptPlan, Scope};
+use super::store::{Bundle, Candidate, KeptPlan, PushStore, Scope};
+use super::undo::Undoing;
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::model::{Entity, Mode};
 use crate::plan::{Change, Draft, Gate, Numbering, PlanHash, PlanSummary};
-use crate::store::Filters;
+use crate::store::{Filters, Run, Step};
+
+/// Asks the gate, and closes a stored plan: its hash, and what it comes to. False: it waits for a
+/// person.
+pub(super) async fn submit(
+    store: &dyn PushStore,
+    clock: &dyn Clock,
+    (run, step): (&Run, &Step),
+    kept: Option<KeptPlan>,
+    (hash, summary): (String, PlanSummary),
+) -> Result<bool> {
+    let settings = store.gate(&run.tenant).await?;
+    let gate = Gate::of(&summary, &settings);
+    let confirmed = kept
+        .filter(|plan| plan.confirmed_hash.as_deref() == Some(&hash))
+        .map_or(0, |plan| plan.confirmed);
+    let released = run.dry_run || confirmed >= gate.confirmations;
+    let until = (!released).then(|| clock.now().checked_add(settings.wait).ok()).flatten();
+    let confirmed_hash = (confirmed > 0).then(|| hash.clone());
+    let plan = KeptPlan { hash, summary, confirmed, confirmed_hash, released };
+    store.close_plan(run, step, &plan, until).await?;
+    Ok(released)
+}
+
+/// Where a plan stands.
+pub(super) enum Place {
+    /// Behind a record of the hub.
+    Record(Option<Candidate>),
+    /// Among the changes of the run that is undone.
+    Undo(Undoing),
+}
+
+impl Place {
+    /// The beginning.
+    pub fn of(run: &Run) -> Place {
+        match run.undoes {
+            Some(_) => Place::Undo(Undoing::default()),
+            None => Place::Record(None),
+        }
+    }
+}
 
 /// Records of one page.
 const PAGE: usize = 200;
@@ -15,8 +57,8 @@ impl Push {
     /// Plans, stores the plan and asks the gate. False: it waits for a person. A dry run stops
     /// there and says true: nothing is sent, and nothing waits.
     pub(super) async fn plan_and_gate(&self, kept: Option<KeptPlan>) -> Result<bool> {
-        let settings = self.store.gate(&self.run.tenant).await?;
-        if !self.run.dry_run {
+        let reads_queue = self.run.undoes.is_none();
+        if reads_queue && !self.run.dry_run {
             self.store.fold(&self.run.tenant).await?;
         }
         let started = self.clock.now();
@@ -24,16 +66,14 @@ impl Push {
         let last = self.store.begin_plan(&self.run, &self.step).await?;
         let mut numbering = Numbering::after(last);
         let (hash, summary) = self.plan(&scope, &mut numbering).await?;
-        let gate = Gate::of(&summary, &settings);
-        let confirmed = kept
-            .filter(|plan| plan.confirmed_hash.as_deref() == Some(&hash))
-            .map_or(0, |plan| plan.confirmed);
-        let released = self.run.dry_run || confirmed >= gate.confirmations;
-        let until = (!released).then(|| self.clock.now().checked_add(settings.wait).ok()).flatten();
-        let confirmed_hash = (confirmed > 0).then(|| hash.clone());
-        let plan = KeptPlan { hash, summary, confirmed, confirmed_hash, released };
-        self.store.close_plan(&self.run, &self.step, &plan, until).await?;
-        if released && sweeps && !self.run.dry_run && self.run.filters == Filters::default() {
+        let (store, clock) = (&*self.store, &*self.clock);
+        let released = submit(store, clock, (&self.run, &self.step), kept, (hash, summary)).await?;
+        if released
+            && sweeps
+            && reads_queue
+            && !self.run.dry_run
+            && self.run.filters == Filters::default()
+        {
             self.store.note_sweep(self.stream(), started).await?;
         }
         Ok(released)
@@ -48,13 +88,10 @@ impl Push {
     ) -> Result<(String, PlanSummary)> {
         let mut hash = PlanHash::new(&self.stream().connection);
         let mut summary = PlanSummary::default();
-        let mut after: Option<Candidate> = None;
-        loop {
-            self.check_cancel()?;
-            let page = self.candidates(scope, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(*last);
-            let changes = self.plan_page(&page, numbering, &mut summary).await?;
+        let mut place = Place::of(&self.run);
+        while let Some(changes) =
+            self.next_page(&mut place, scope, PAGE, numbering, &mut summary).await?
+        {
             changes.iter().for_each(|change| {
                 hash.add(change);
                 summary.add(change);
@@ -75,7 +112,29 @@ impl Push {
         }
     }
 
-    pub(super) async fn candidates(
+    /// The changes of the next records. None: all have been looked at.
+    pub(super) async fn next_page(
+        &self,
+        place: &mut Place,
+        scope: &Scope,
+        limit: usize,
+        numbering: &mut Numbering,
+        summary: &mut PlanSummary,
+    ) -> Result<Option<Vec<Change>>> {
+        self.check_cancel()?;
+        let after = match place {
+            Place::Undo(undoing) => {
+                return self.undo_page(undoing, limit, numbering, summary).await;
+            }
+            Place::Record(after) => after,
+        };
+        let page = self.candidates(scope, *after, limit).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        *after = Some(*last);
+        self.plan_page(&page, numbering, summary).await.map(Some)
+    }
+
+    async fn candidates(
         &self,
         scope: &Scope,
         after: Option<Candidate>,
@@ -85,7 +144,7 @@ impl Push {
         self.store.candidates(&self.run, self.stream(), &roots, scope, after, limit).await
     }
 
-    pub(super) async fn plan_page(
+    async fn plan_page(
         &self,
         page: &[Candidate],
         numbering: &mut Numbering,

@@ -1,7 +1,7 @@
 //! A plan that nobody stores: for the session that asks.
 
 use super::Push;
-use super::store::Candidate;
+use super::planning::Place;
 use crate::error::{Error, Result};
 use crate::plan::{Change, Gate, Numbering, PlanHash, PlanSummary};
 use jiff::SignedDuration;
@@ -30,17 +30,14 @@ impl Push {
         let mut hash = PlanHash::new(&self.stream().connection);
         let mut summary = PlanSummary::default();
         let mut changes: Vec<Change> = vec![];
-        let mut after: Option<Candidate> = None;
-        loop {
-            self.check_cancel()?;
+        let mut place = Place::of(&self.run);
+        while let Some(planned) =
+            self.next_page(&mut place, &scope, PAGE, &mut numbering, &mut summary).await?
+        {
             let late = self.clock.now().duration_since(began) > time;
-            let page = self.candidates(&scope, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            if late || summary.records + page.len() as u64 > records {
+            if late || summary.records > records {
                 return Err(too_large(records));
             }
-            after = Some(*last);
-            let planned = self.plan_page(&page, &mut numbering, &mut summary).await?;
             planned.iter().for_each(|change| {
                 hash.add(change);
                 summary.add(change);

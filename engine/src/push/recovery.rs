@@ -38,7 +38,8 @@ impl Push {
             // refetch shows that the record is as it should be.
             let outcome = match item.action {
                 Action::Create | Action::Skip => match self.target.find(&item).await? {
-                    Found::Ours(ack) => self.adopted(&item, ack),
+                    Found::Ours(ack) if item.action == Action::Skip => self.adopted(&item, ack),
+                    Found::Ours(ack) => self.recognized(&item, ack),
                     Found::Other(error) => ItemOutcome::Failed { error, conflict: None },
                     Found::Nothing => ItemOutcome::Planned,
                 },

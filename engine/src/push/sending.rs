@@ -154,6 +154,11 @@ impl Push {
     /// It is there already. Where it stays another kind of record than was planned, the plan was
     /// made without knowing it.
     pub(super) fn adopted(&self, item: &Item, ack: Ack) -> ItemOutcome {
+        self.recognized(item, Ack { found: true, ..ack })
+    }
+
+    /// As [`Push::adopted`], of what an earlier try of this very write made.
+    pub(super) fn recognized(&self, item: &Item, ack: Ack) -> ItemOutcome {
         self.replan.fetch_or(ack.stays.is_some(), Ordering::Relaxed);
         done(item, ack)
     }

@@ -2,7 +2,9 @@
 //! worker implements it over SPI, the tests in memory. Every call is one short transaction; none is
 //! ever open across a network call.
 
+use super::hub_undo::HubReverse;
 use super::target::{Ack, Call, Item};
+use super::undo::Done;
 use crate::error::{Error, Result};
 use crate::model::{Entity, TenantId};
 use crate::plan::{Change, GateSettings, PlanSummary, Status};
@@ -58,6 +60,21 @@ pub struct Link {
     pub agreed: Option<String>,
     /// Gone there.
     pub deleted: bool,
+}
+
+/// Where a walk over a run's changes of the hub stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HubPlace {
+    /// Below this `change_id`; None: at the last one.
+    Changed(Option<i32>),
+    /// Below this place among the records that it made; None: at the last one.
+    Created(Option<i64>),
+}
+
+impl Default for HubPlace {
+    fn default() -> HubPlace {
+        HubPlace::Changed(None)
+    }
 }
 
 /// A record with everything that its rendering needs. Records are the hub's rows as JSON, an
@@ -187,6 +204,31 @@ pub trait PushStore: Send + Sync + 'static {
         after: Option<Candidate>,
         limit: usize,
     ) -> Result<Vec<Candidate>>;
+
+    /// Changes that the run which this one undoes made on the account, the last first, below
+    /// `before`.
+    async fn done_changes(
+        &self,
+        run: &Run,
+        stream: &Stream,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Done>>;
+
+    /// The reverses of what pulls of the undone run changed in the hub, from the step's connection,
+    /// behind a place, and where the next page begins: what was changed, the last first, then what
+    /// was made, what refers to others first. None: that was all.
+    async fn hub_reverses(
+        &self,
+        run: &Run,
+        step: &Step,
+        place: HubPlace,
+        limit: usize,
+    ) -> Result<Option<(Vec<HubReverse>, HubPlace)>>;
+
+    /// Carries out planned reverses of hub rows, each for itself, in one transaction with what
+    /// became of them; how many.
+    async fn undo_in_hub(&self, run: &Run, step: &Step, limit: usize) -> Result<usize>;
 
     /// The records with all that belongs to them; one for each candidate, in their order.
     async fn bundles(

@@ -1,6 +1,7 @@
 //! What a push asks of a platform: how records are rendered there, and how writes are sent.
 
 use super::store::{Bundle, Link, Spent};
+use super::undo::Done;
 use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key};
@@ -81,6 +82,8 @@ pub struct Ack {
     /// The platform's type, where it is another one than the item's: it was first written as that,
     /// and stays so. What else its order needs has to be planned anew.
     pub stays: Option<String>,
+    /// It was there before the write that it stands for, and not by an earlier try of that.
+    pub found: bool,
 }
 
 /// A record holds personal data.
@@ -186,6 +189,10 @@ pub trait Target: Send + Sync {
     /// The changes that bring one record in step, with those of what it needs before them. Empty:
     /// it is in step. Errors end the plan; what is wrong with the record alone is a draft.
     async fn draft(&self, bundle: &Bundle) -> Result<Vec<Draft>>;
+
+    /// The reverses of changes that an earlier run made, one for each, in their order. What can't be
+    /// taken back is skipped with the reason. Errors end the plan.
+    async fn undo(&self, done: &[Done]) -> Result<Vec<Draft>>;
 
     /// Writes that go in one call, at the most.
     fn batch_size(&self) -> usize;

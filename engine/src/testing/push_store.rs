@@ -3,11 +3,13 @@
 use crate::error::{Error, Result};
 use crate::model::{Entity, TenantId};
 use crate::plan::{Change, GateSettings, Status};
+use crate::push::hub_undo::HubReverse;
 use crate::push::store::{
-    Bundle, Candidate, Dependency, ItemOutcome, KeptPlan, Link, OpenCall, PushStore, Root, Scope,
-    Settled, Spent,
+    Bundle, Candidate, Dependency, HubPlace, ItemOutcome, KeptPlan, Link, OpenCall, PushStore,
+    Root, Scope, Settled, Spent,
 };
 use crate::push::target::{Call, Item};
+use crate::push::undo::Done;
 use crate::store::{Counts, Run, Step, Stream};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,6 +58,8 @@ pub struct PushState {
     /// Labels of changes that wait, and of those that they wait for.
     pub blocked_by: BTreeMap<String, String>,
     pub swept: Option<Timestamp>,
+    /// What the run that is undone did.
+    pub done: Vec<Done>,
     /// Every create asks first.
     pub verify: bool,
     /// The time that intents get.
@@ -220,6 +224,35 @@ impl PushStore for MemHub {
             }
         }
         Ok(found)
+    }
+
+    async fn done_changes(
+        &self,
+        _run: &Run,
+        _stream: &Stream,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Done>> {
+        let mut done = self.state().done.clone();
+        done.retain(|one| before.is_none_or(|before| one.change_id < before));
+        done.sort_by_key(|one| std::cmp::Reverse(one.change_id));
+        done.truncate(limit);
+        Ok(done)
+    }
+
+    /// No pull writes into this hub.
+    async fn hub_reverses(
+        &self,
+        _run: &Run,
+        _step: &Step,
+        _place: HubPlace,
+        _limit: usize,
+    ) -> Result<Option<(Vec<HubReverse>, HubPlace)>> {
+        Ok(None)
+    }
+
+    async fn undo_in_hub(&self, _run: &Run, _step: &Step, _limit: usize) -> Result<usize> {
+        Ok(0)
     }
 
     async fn bundles(

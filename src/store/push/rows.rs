@@ -68,11 +68,11 @@ pub fn count(value: u64) -> Arg {
     Arg::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
-fn unreadable(what: &str) -> DbError {
+pub(super) fn unreadable(what: &str) -> DbError {
     DbError::new("XX000", format!("{what} can't be read as it was stored"))
 }
 
-fn entity(word: &str) -> DbResult<Entity> {
+pub(super) fn entity(word: &str) -> DbResult<Entity> {
     Entity::parse(word).map_err(|e| DbError::new("22023", e.message))
 }
 
@@ -285,6 +285,7 @@ fn acknowledged(ack: &Ack, put: &mut impl FnMut(&str, Value)) {
     put("version", json!(ack.version));
     put("agreed", json!(ack.agreed.to_string()));
     put("raw", json!(ack.record.to_string()));
+    put("found", json!(ack.found));
     if let Some(kind) = &ack.stays {
         put("target", json!(kind));
     }

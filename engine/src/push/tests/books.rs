@@ -7,6 +7,7 @@ use crate::push::store::{Bundle, Link, Spent};
 use crate::push::target::{
     Ack, Answer, Call, Cure, Found, Item, Refetched, Reresolved, Sent, Target,
 };
+use crate::push::undo::Done;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -140,6 +141,7 @@ fn ack(id: u64, stored: &Stored) -> Ack {
         agreed: json!({"sent": stored.body}),
         problem: None,
         stays: None,
+        found: false,
     }
 }
 
@@ -207,6 +209,18 @@ impl Target for Books {
         }
         drafts.extend(self.draft_of(entity, bundle.hub_id, &record, &bundle.links));
         Ok(drafts)
+    }
+
+    async fn undo(&self, done: &[Done]) -> Result<Vec<Draft>> {
+        let reverse = |one: &Done| Draft {
+            action: Action::Void,
+            payload: Some(Payload {
+                remote_id: one.remote_id.clone(),
+                ..Payload::new(one.key(), json!({}), Value::Null)
+            }),
+            ..one.empty()
+        };
+        Ok(done.iter().map(reverse).collect())
     }
 
     fn batch_size(&self) -> usize {

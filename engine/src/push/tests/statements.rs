@@ -77,6 +77,7 @@ impl Bed {
                 filters: Filters::default(),
                 resumed: false,
                 dry_run: false,
+                undoes: None,
             },
             step: Step { step: 1, stream, finished: false },
             replan: Default::default(),

@@ -47,6 +47,7 @@ impl State {
             filters,
             resumed: false,
             dry_run: false,
+            undoes: None,
         };
         self.runs.insert(
             sync_id,

@@ -68,6 +68,7 @@ pub fn acknowledged(item: &Item, ack: write::Ack) -> Ack {
         total: ack.total,
         record: ack.record,
         stays: None,
+        found: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::state::{self, document, posted, role};
 use super::{Books, Ground, fields};
 use crate::connector::quickbooks::kind::Kind;
+use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
@@ -464,6 +465,13 @@ impl Labels<'_> {
             ..self.empty(subject, remote.kind.as_str())
         }
     }
+}
+
+/// Directs a payload at a record as it was just read.
+pub(super) fn at_link(payload: &mut Payload, now: &Ack, link: Option<&Link>) {
+    payload.remote_id = Some(now.id.clone());
+    payload.version.clone_from(&now.sync_token);
+    payload.revision = link.map_or(0, |link| link.revision);
 }
 
 /// Directs a payload at a document that is there.

@@ -14,6 +14,7 @@ mod people;
 mod purchases;
 mod state;
 mod strays;
+mod undo;
 
 pub use account::{Account, Accounts, Vaults, app, of_session, parse};
 
@@ -29,6 +30,7 @@ use crate::posting::company::Company;
 use crate::posting::settings::Settings;
 use crate::push::store::{Bundle, Link, Spent};
 use crate::push::target::{Answer, Call, Found, Item, Refetched, Reresolved, Sent, Target};
+use crate::push::undo::Done;
 use account::Age;
 use async_trait::async_trait;
 use directory::Directory;
@@ -128,7 +130,10 @@ impl Books {
         };
         match item.action {
             Action::Create => Ok(Write::create(kind, fields())),
-            Action::Update => Ok(Write::update(kind, id, version, fields(), false)),
+            Action::Update => {
+                let full = item.memo["full"] == true;
+                Ok(Write::update(kind, id, version, fields(), full))
+            }
             Action::Void => Write::void(kind, id, version),
             Action::Delete => Write::delete(kind, id, version),
             Action::Inactivate => Write::inactivate(kind, id, version),
@@ -192,6 +197,10 @@ impl Target for Books {
             Some(Entity::Bills) => self.draft_bill(bundle).await,
             other => Err(Error::internal(format!("QuickBooks is not sent {other:?}"))),
         }
+    }
+
+    async fn undo(&self, done: &[Done]) -> Result<Vec<Draft>> {
+        self.reverses(done).await
     }
 
     fn batch_size(&self) -> usize {

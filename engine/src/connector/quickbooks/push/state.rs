@@ -115,7 +115,11 @@ pub fn agreed(item: &Item, record: &Value) -> Value {
     let wanted = item.memo["wanted"].clone();
     if item.target == "Bill" {
         // As it was sent: its vendor and items have ids by then.
-        return json!({"sent": item.body, "answered": purchases::owned(record)});
+        let sent = match &item.memo["sent"] {
+            Value::Null => &item.body,
+            undone => undone,
+        };
+        return json!({"sent": sent, "answered": purchases::owned(record)});
     }
     let Some(kind) = document_kind(&item.target) else {
         return json!({"currency": item.memo["currency"], "sent": wanted});
