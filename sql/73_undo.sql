@@ -84,4 +84,4 @@ begin
     end loop;
 end
 $$;
-comment on function easysync.dry_run_undo(bigint) is 'What undo would change, one row a change; writes nothing anywhere';
+comment on function easysync.dry_run_undo(bigint) is 'What undo would change; what can not be undone has action skip and the reason';

@@ -4099,7 +4099,7 @@ begin
     end loop;
 end
 $$;
-comment on function easysync.dry_run_undo(bigint) is 'What undo would change, one row a change; writes nothing anywhere';
+comment on function easysync.dry_run_undo(bigint) is 'What undo would change; what can not be undone has action skip and the reason';
 
 revoke all on all routines in schema easysync, easysync_internal from public;
 grant execute on function easysync.undo(bigint), easysync.dry_run_undo(bigint) to easysync_operator;

@@ -56,6 +56,8 @@ create function easysync_internal.key_file_status() returns jsonb language sql s
     as $$ select jsonb_build_object('exists', true, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
 create function easysync_internal.preview(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
     language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
+create function easysync_internal.preview_undo(tenant text, connection text, entity text, direction text, undoes bigint) returns jsonb
+    language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
 create function easysync_internal.authorize_url(tenant text, connection text, redirect_uri text) returns jsonb
     language sql volatile as $$ select jsonb_build_object('url', 'https://appcenter.example/connect?state=double') $$;
 create function easysync_internal.callback_state(callback_url text) returns jsonb

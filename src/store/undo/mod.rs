@@ -106,7 +106,7 @@ fn created(
         let reverse = HubChange { fields: swapped(&now), ..change };
         let stays = match now.is_empty() {
             true => Some(GONE.to_owned()),
-            false => held_by(run, &reverse, account, undoes)?,
+            false => held_by(run, &reverse, account, undoes, true)?,
         };
         reverses.push(HubReverse { change: reverse, stays });
     }
@@ -188,40 +188,41 @@ fn is_equal(is: &Value, was: &Value) -> bool {
     is == was || is_empty(is) && is_empty(was)
 }
 
-/// Documents of another account that were made of the row, and aren't taken back with it. `$4` the
-/// run that is undone, `$5` the one that undoes.
+/// Documents of another account that were made of the row: neither taken back by now, nor (`$6`) made
+/// by the run `$5`, which is about to be undone.
 const ELSEWHERE: &str = "select l.remote_type || ' ' || coalesce(l.remote_number, l.remote_id)
   from easysync_ledger.links as l
  where l.tenant_id = $1 and l.entity = $2 and l.hub_id = $3 and l.account <> $4 and l.deleted_at is null
-   and not exists (select from easysync_internal.sync_changes as k
-                    where k.entity = l.entity and k.hub_id = l.hub_id and k.direction = 'push'
-                      and k.remote_id = l.remote_id and k.status = 'done'
-                      and (k.sync_id = $5 and k.action = 'create' and not k.found and $6 is null
-                           or k.sync_id = $6 and k.action in ('void', 'delete', 'inactivate')))
+   and not coalesce((select k.action in ('void', 'delete', 'inactivate')
+                            or $6 and k.sync_id = $5 and k.action = 'create' and not k.found
+                       from easysync_internal.sync_changes as k
+                      where k.entity = l.entity and k.hub_id = l.hub_id and k.direction = 'push'
+                        and k.remote_id = l.remote_id and k.target = l.remote_type and k.status = 'done'
+                        and k.action <> 'skip'
+                      order by k.sync_id desc, k.change_id desc limit 1), false)
  order by 1 limit 1";
 
-/// Why a row that the run made has to stay.
+/// Why a row that the run made has to stay. `planned`: documents that the run made count as taken
+/// back.
 fn held_by(
     run: &Run,
     reverse: &HubChange,
     account: &str,
     undoes: SyncId,
+    planned: bool,
 ) -> DbResult<Option<String>> {
-    elsewhere(run, reverse, account, undoes, None)
-        .map(|other| other.map(|name| format!("{name} was made of it, and stays")))
-        .and_then(|reason| match reason {
-            Some(reason) => Ok(Some(reason)),
-            None => touched(run, reverse, account),
-        })
+    match elsewhere(run, reverse, account, undoes, planned)? {
+        Some(name) => Ok(Some(format!("{name} was made of it, and stays"))),
+        None => touched(run, reverse, account),
+    }
 }
 
-/// `done_by`: the run that has taken documents back; None: the ones that it will.
 fn elsewhere(
     run: &Run,
     reverse: &HubChange,
     account: &str,
     undoes: SyncId,
-    done_by: Option<SyncId>,
+    planned: bool,
 ) -> DbResult<Option<String>> {
     let args = [
         run.tenant.as_str().into(),
@@ -229,7 +230,7 @@ fn elsewhere(
         reverse.hub_id.into(),
         account.into(),
         undoes.into(),
-        Arg::Int(done_by),
+        Arg::Bool(Some(planned)),
     ];
     spi::one(ELSEWHERE, &args)
 }

@@ -1,6 +1,6 @@
 //! Carries out what undoes a pull: each row for itself, read again before it is written.
 
-use super::{Fields, elsewhere, head, hub, obstacle, tables, touched, unreadable};
+use super::{Fields, head, held_by, hub, obstacle, tables, unreadable};
 use crate::error::{DbError, DbResult};
 use crate::host;
 use crate::store::lookup::{Hub, Relation};
@@ -70,13 +70,7 @@ fn restore(hub: &mut Hub, run: &Run, step: &Step, reverse: &HubChange) -> DbResu
     lock(&relation, run, reverse)?;
     let undoes = run.undoes.unwrap_or_default();
     let moved = match reverse.action {
-        Action::Delete => {
-            let other = elsewhere(run, reverse, account, undoes, Some(run.sync_id))?;
-            match other {
-                Some(name) => Some(format!("{name} was made of it, and stays")),
-                None => touched(run, reverse, account)?,
-            }
-        }
+        Action::Delete => held_by(run, reverse, account, undoes, false)?,
         _ => obstacle(run, reverse)?,
     };
     if moved.is_some() {
@@ -229,7 +223,7 @@ fn quoted(columns: &Fields, of: &str) -> String {
 fn update(relation: &Relation, found: &str, args: &[Arg], columns: Fields) -> DbResult<()> {
     let sql = format!(
         "update {table} as t set ({names}) = (select {values}
-           from pg_catalog.jsonb_populate_record(null::{table}, ${place}) as r) where {found}",
+           from pg_catalog.jsonb_populate_record(null::{table}, ${place}) as r) where {found} returning t.id",
         table = relation.qualified(),
         names = quoted(&columns, ""),
         values = quoted(&columns, "r."),
@@ -237,8 +231,9 @@ fn update(relation: &Relation, found: &str, args: &[Arg], columns: Fields) -> Db
     );
     let mut args = args.to_vec();
     args.push(Arg::Json(Some(Value::Object(columns))));
-    let touched = host::as_role(relation.owner, || spi::run(&sql, &args))?;
-    match touched {
+    let read = |row: &pgrx::spi::SpiHeapTupleData| required::<i64>(row, 1);
+    let touched = host::as_role(relation.owner, || spi::rows(&sql, &args, read))?;
+    match touched.len() {
         1 => Ok(()),
         _ => Err(DbError::new("P0002", "a row that was changed is no longer there")),
     }

@@ -202,7 +202,10 @@ fn plain(value: &Value) -> Value {
             .map_or_else(|| value.clone(), |number| json!(number.normalize().to_string())),
         Value::Array(list) => Value::Array(list.iter().map(plain).collect()),
         Value::Object(members) => {
-            Value::Object(members.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
+            // A reference is its id; the name beside it follows the record that it names.
+            let is_reference = members.contains_key("value");
+            let kept = members.iter().filter(|(key, _)| !(is_reference && *key == "name"));
+            Value::Object(kept.map(|(key, value)| (key.clone(), plain(value))).collect())
         }
         other => other.clone(),
     }
