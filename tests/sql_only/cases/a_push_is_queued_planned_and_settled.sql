@@ -45,7 +45,7 @@ insert into easysync_internal.sync_runs (sync_id, tenant_id, entity, mode, conne
 values (1, 'default', 'orders', 'incremental', 'books', session_user, 'running');
 insert into easysync_internal.sync_run_steps (sync_id, step, tenant_id, entity, connection, direction)
 values (1, 1, 'default', 'orders', 'books', 'push');
-select easysync_internal.push_save(1, 1, 'default', 'books', jsonb_build_array(
+select easysync_internal.push_save(1, 1, 'default', 'books', 'push', jsonb_build_array(
     jsonb_build_object('change_id', 1, 'entity', 'customers', 'hub_id', c.id, 'root_entity', 'orders', 'root_id', o.id, 'wave', 0, 'payload', '{}',
         'record_id', '88', 'label', 'm***', 'target', 'Customer', 'action', 'create', 'destructive', false, 'fields', '{}'::jsonb, 'depends_on', '[]'::jsonb, 'status', 'planned'),
     jsonb_build_object('change_id', 2, 'entity', 'orders', 'hub_id', o.id, 'root_entity', 'orders', 'root_id', o.id, 'wave', 1, 'payload', '{}',
