@@ -3401,7 +3401,8 @@ end
 $$;
 
 -- Platforms don't know of a sandbox: they deliver to the live tenant, whose events are kept while it is on.
--- Those of the sandbox' own accounts are told by their connection's name, else by who signed.
+-- Those of the sandbox' own accounts are told by their connection's name, else by who signed; the live one's
+-- where both did (a staging shop is often a copy with the same secret): nothing of live may be lost.
 create function easysync_internal.delivered_to(tenant text, connection_name text, headers jsonb, body text) returns text
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -3412,10 +3413,12 @@ declare
 begin
     if twin is null or twin <> all (names) then
         return tenant;
-    elsif tenant <> all (names) or easysync_internal.judge_webhook(twin, connection_name, headers, body) ->> 'verdict' in ('accepted', 'ignored') then
+    elsif tenant <> all (names) then
         return twin;
     end if;
-    return tenant;
+    return coalesce((select c.tenant_id from unnest(array[tenant, twin]) with ordinality as c (tenant_id, nr)
+                     where easysync_internal.judge_webhook(c.tenant_id, connection_name, headers, body) ->> 'verdict' in ('accepted', 'ignored')
+                     order by c.nr limit 1), tenant);
 end
 $$;
 

@@ -77,9 +77,9 @@ create function easysync_internal.reckon_slots(cron text, zone text, after bigin
                                           timestamptz 'epoch' + after * interval '1 microsecond' + interval '10 days', interval '1 hour') as g (t)
           where until is null or g.t <= timestamptz 'epoch' + until * interval '1 microsecond' limit most) as s
 $$;
--- Genuine is what is signed with "good".
+-- Genuine is what is signed with "good", or with "good" and the tenant's name.
 create function easysync_internal.judge_webhook(tenant text, connection text, headers jsonb, body text) returns jsonb language sql stable as $$
-    select jsonb_build_object('verdict', case when headers ->> 'signature' = 'good' then 'accepted' when body like 'webhook_id=%' then 'ping' else 'rejected' end)
+    select jsonb_build_object('verdict', case when headers ->> 'signature' in ('good', 'good ' || tenant) then 'accepted' when body like 'webhook_id=%' then 'ping' else 'rejected' end)
 $$;
 create function easysync_internal.webhooks_at(tenant text, connection text, connector text, settings jsonb, url text) returns jsonb language sql volatile as $$
     select case when url like 'https://%' then jsonb_build_object('key_id', 'k1', 'sealed', encode('sealed'::bytea, 'base64'), 'registrations',

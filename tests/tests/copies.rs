@@ -6,6 +6,8 @@ use easysync_tests::books::Books;
 use easysync_tests::cluster::{Cluster, Options, Stop};
 use easysync_tests::compare::differences;
 use easysync_tests::process::run;
+use easysync_tests::refusal::refused;
+use easysync_tests::run::Run;
 use postgres::Client;
 use serde_json::json;
 use std::time::Duration;
@@ -139,6 +141,56 @@ fn a_clone_neither_reads_the_books_nor_renews_their_tokens() -> Result<()> {
         ensure!(run.created > 0 && books.writes(bed)? > 0, "{run:?}");
         Ok(())
     })
+}
+
+#[test]
+fn a_copy_goes_on_in_its_sandbox_and_knows_no_live_account() -> Result<()> {
+    with_bed("clone-sandbox", Setup::default(), |bed| {
+        lived_in(bed)?;
+        let mut clone = bed.cluster.base_backup("test-clone-sandbox-copy", false)?;
+        clone.start()?;
+        let outcome = clone.client(&bed.database).and_then(|mut copy| {
+            bed.simulator.reset_calls()?;
+            copy.batch_execute("select easysync.unfence('copy')")?;
+            let live = digests_of(&mut copy, "commerce.orders")?;
+            let shop = bed.simulator.state.woocommerce.clone();
+            let file = json!({"file": "shop.json"});
+            let connect =
+                "select easysync.connect('shop', 'woocommerce', settings => $1, credentials => $2)";
+            let refusal = refused(&mut copy, connect, &[&json!({"url": shop.https}), &file])?;
+            refusal.assert("YS409", &["is live, as \"shop\""]);
+            std::thread::sleep(Duration::from_secs(1));
+            ensure!(bed.simulator.calls()? == 0, "the copy called the live shop");
+            // Another address is another shop to it. Signatures over http hold for our time only.
+            let now = "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+            let now: String = copy.query_one(now, &[])?.get(0);
+            bed.simulator.put("/clock", &json!({"now": now}))?;
+            copy.execute(connect, &[&json!({"url": shop.http, "allow_http": true}), &file])?;
+            let sync: i64 = copy.query_one("select easysync.trigger('orders')", &[])?.get(0);
+            let began = std::time::Instant::now();
+            loop {
+                let run = Run::read(&mut copy, sync)?;
+                ensure!(began.elapsed() < Duration::from_secs(60), "{run:?}");
+                if run.has_ended() {
+                    ensure!(run.status == "succeeded" && run.created > 0, "{run:?}");
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            ensure!(digests_of(&mut copy, "commerce.orders")? == live, "live rows changed");
+            let own: i64 =
+                copy.query_one("select count(*) from commerce_sandbox.orders", &[])?.get(0);
+            ensure!(own == 289, "{own} orders in the sandbox");
+            Ok(())
+        });
+        clone.remove()?;
+        outcome
+    })
+}
+
+fn digests_of(client: &mut Client, table: &str) -> Result<String> {
+    let sql = format!("select md5(string_agg(t::text, '|' order by t::text)) from {table} t");
+    Ok(client.query_one(&sql, &[])?.get(0))
 }
 
 #[test]

@@ -325,3 +325,23 @@ fn in_its_sandbox_a_tenant_touches_nothing_live_and_loses_nothing() -> Result<()
         outcome
     })
 }
+
+#[test]
+fn other_tenants_go_on_while_one_is_in_its_sandbox() -> Result<()> {
+    with_bed("sandbox-neighbours", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.db.execute("select easysync.add_tenant_member('postgres', 'north')", &[])?;
+        switch(bed, true)?;
+        bed.db.batch_execute("set easysync.tenant_id = 'north'")?;
+        assert_eq!(bed.text("easysync.in_sandbox()")?.as_deref(), Some("false"));
+        // The same shop is live for them, whatever others do.
+        bed.connect_shop()?;
+        let run = bed.sync_well("orders", "full")?;
+        ensure!(run.created > 0, "{run:?}");
+        bed.db.batch_execute("set easysync.tenant_id = 'default'")?;
+        assert_eq!(bed.count("easysync.connections")?, 0);
+        assert_eq!(bed.count("commerce.orders where tenant_id = 'default'")?, 0);
+        bed.db.batch_execute("reset easysync.tenant_id")?;
+        Ok(())
+    })
+}

@@ -77,17 +77,20 @@ select easysync.set_setting('timezone', 'Europe/Berlin');
 select expect.same('live is as it was', expect.digest(), :'live'::text);
 
 -- What a live platform delivers is kept with live; who signed decides where both have the name. (The
--- double takes a delivery of either for genuine: the sandbox has the say then.)
+-- double knows no secrets, only who is meant.)
+select easysync.connect('trial', 'woocommerce', '{"url":"https://trial.example"}', '{"consumer_key":"k"}');
 set session authorization case_hook;
 insert into easysync.webhook_events (connection, headers, body) values ('shop', '{"signature":"other"}', '{"id":1}');
 insert into easysync.webhook_events (connection, headers, body) values ('shop', '{"signature":"good"}', '{"id":2}');
+insert into easysync.webhook_events (connection, headers, body) values ('shop', '{"signature":"good default:sandbox"}', '{"id":2}');
+insert into easysync.webhook_events (connection, headers, body) values ('trial', '{"signature":"other"}', '{"id":2}');
 insert into easysync.webhook_events (connection, headers, body) values ('nowhere', '{}', '{"id":3}');
 select expect.fails($$insert into easysync.webhook_events (tenant_id, connection, headers, body) values ('north', 'shop', '{}', '')$$, '42501', 'tenant "north" is not one of yours');
 reset session authorization;
-select expect.same('kept apart', (select array_agg(tenant_id order by event_id) from easysync_internal.webhook_events), array['default', 'default:sandbox', 'default']);
-select expect.same('the view shows its own', (select count(*) from easysync.webhook_events), 1::bigint);
-select expect.holds('by function, too', easysync.receive_webhook('shop', '{"signature":"good"}', '{"id":4}') > 0);
-select expect.same('to the sandbox', (select count(*) from easysync.webhook_events), 2::bigint);
+select expect.same('kept apart', (select array_agg(tenant_id order by event_id) from easysync_internal.webhook_events), array['default', 'default', 'default:sandbox', 'default:sandbox', 'default']);
+select expect.same('the view shows its own', (select count(*) from easysync.webhook_events), 2::bigint);
+select expect.holds('by function, too', easysync.receive_webhook('shop', '{"signature":"good default:sandbox"}', '{"id":4}') > 0);
+select expect.same('to the sandbox', (select count(*) from easysync.webhook_events), 3::bigint);
 
 -- An application goes on writing live rows; what it says is noted, and no row of the other hub is meant.
 update easysync_internal.streams set direction = 'push' where tenant_id = 'default' and entity = 'orders';
