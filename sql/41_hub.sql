@@ -78,7 +78,7 @@ begin
         execute format('alter table %I.%I alter column tenant_id set default %L', schema_name, hub_table.table_name,
                        easysync_internal.twin_of('default'));
     end loop;
-    if to_regprocedure(quote_ident(easysync_internal.hub_schema(easysync_internal.live_of(twin))) || '.easysync_tenants()') is not null then
+    if to_regprocedure(quote_ident(coalesce(easysync_internal.hub_schema(easysync_internal.live_of(twin)), 'commerce')) || '.easysync_tenants()') is not null then
         perform easysync.enable_row_security();
     end if;
 end

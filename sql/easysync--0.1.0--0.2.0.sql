@@ -3365,7 +3365,7 @@ begin
         execute format('alter table %I.%I alter column tenant_id set default %L', schema_name, hub_table.table_name,
                        easysync_internal.twin_of('default'));
     end loop;
-    if to_regprocedure(quote_ident(easysync_internal.hub_schema(easysync_internal.live_of(twin))) || '.easysync_tenants()') is not null then
+    if to_regprocedure(quote_ident(coalesce(easysync_internal.hub_schema(easysync_internal.live_of(twin)), 'commerce')) || '.easysync_tenants()') is not null then
         perform easysync.enable_row_security();
     end if;
 end
@@ -3655,6 +3655,9 @@ begin
     end loop;
 end
 $$;
+
+-- A copy's connections were marked; now its tenants go into their sandboxes, and a mark says whose they are.
+update easysync_internal.connections set sandbox = false where sandbox;
 
 -- The audit log: what was missing in it, and nobody writes to it but audit().
 revoke insert, select on easysync_internal.audit_log from easysync_worker;
