@@ -97,6 +97,7 @@ create table easysync_internal.sync_runs (
         check (triggered_by in ('manual', 'schedule', 'webhook', 'change', 'retry', 'undo')),
     schedule text,                  -- the schedule that made it
     undoes bigint,                  -- the sync that it reverses
+    confirmed_plans jsonb,          -- confirmed before it was queued: hashes of plans by connection
     requested_by name not null,     -- session user who asked
     sandbox boolean not null default false,
     status text not null default 'queued'
@@ -298,12 +299,17 @@ create unique index sync_failures_failure_id on easysync_internal.sync_failures 
 create table easysync_internal.confirmations (
     token_hash bytea primary key,
     tenant_id text not null,
-    sync_id bigint not null,
+    sync_id bigint,                 -- null: given beforehand, for a sync that isn't queued yet
     plan_hash text not null,
     issued_to name not null,        -- session user
     issued_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz not null,
-    spent_at timestamptz
+    spent_at timestamptz,
+    -- Beforehand: the arguments, hashes of the plans by connection, and the plan's writes with their
+    -- digests, to say what has moved.
+    request jsonb,
+    plans jsonb,
+    lines jsonb
 );
 create index confirmations_sync on easysync_internal.confirmations (sync_id);
 

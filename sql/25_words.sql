@@ -115,6 +115,8 @@ as $function$
 {"term": "webhook_status", "value": "rejected", "description": "not genuine"},
 {"term": "webhook_status", "value": "ignored", "description": "nothing to fetch; status_reason says why"},
 {"term": "webhook_status", "value": "processed", "description": "its record was fetched"},
+{"term": "event", "value": "confirmation_waits", "description": "a sync that nobody started by hand waits for a confirmation"},
+{"term": "event", "value": "confirmation_expired", "description": "nobody confirmed a sync in time: nothing was sent"},
 {"term": "event", "value": "schedule_failing", "description": "a schedule has failed as often in a row as the setting notify_after_failures says"},
 
 {"term": "error_category", "value": "authentication", "description": "the platform refused the credentials"},

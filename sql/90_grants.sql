@@ -26,6 +26,7 @@ grant execute on function easysync.test_connection(text), easysync.enable(text),
     easysync.trigger(text, text, text, text[], jsonb, text, boolean), easysync.cancel(bigint, text),
     easysync.retry(text, text, text, text[]), easysync.retry_failure(bigint), easysync.discard_failure(bigint, text),
     easysync.fence(text), easysync.dry_run(text, text, text, text[], jsonb), easysync.request_confirmation(bigint),
+    easysync.check_confirmation(text, text, text, text[], jsonb),
     easysync.confirm(text), easysync.undo(bigint), easysync.dry_run_undo(bigint) to easysync_operator;
 grant execute on function easysync_internal.read_requests(text[]), easysync_internal.created_records(text, bigint),
     easysync_internal.created_fields(text, text, bigint) to easysync_operator;

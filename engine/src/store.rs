@@ -117,6 +117,9 @@ pub struct Run {
     pub dry_run: bool,
     /// It takes back what this earlier run did.
     pub undoes: Option<SyncId>,
+    /// Somebody has agreed to plans of any size beforehand (a schedule, when it was made): only what
+    /// destroys something waits for a confirmation.
+    pub agreed: bool,
 }
 
 /// One entity of one connection in one direction, as a run carries it.

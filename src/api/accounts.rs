@@ -235,6 +235,7 @@ fn walk(store: Arc<PgStore>, clock: Arc<dyn Clock>, connection: Arc<Connection>)
         resumed: false,
         dry_run: true,
         undoes: None,
+        agreed: false,
     };
     let stream = Stream {
         connection,

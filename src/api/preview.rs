@@ -60,6 +60,7 @@ pub(super) fn tried(
         resumed: false,
         dry_run: true,
         undoes: None,
+        agreed: false,
     })
 }
 

@@ -7,10 +7,12 @@ use crate::error::DbResult;
 const DUE: &str = "select exists (select from easysync_internal.connections)
        and (select f.state from easysync_internal.fence_state() as f) <> 'fenced'";
 
-/// Runs that nobody confirmed in time; index `sync_runs_open`.
+/// Runs that nobody confirmed in time (index `sync_runs_open`), and tokens of yesterday: few.
 const UNCONFIRMED: &str = "select exists (select from easysync_internal.sync_runs
   where status = 'awaiting_confirmation' and confirm_until < pg_catalog.clock_timestamp()
-    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[]))";
+    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[]))
+    or exists (select from easysync_internal.confirmations
+                where expires_at < pg_catalog.clock_timestamp() - interval '1 day')";
 
 /// Only what is missing is made, and only what is old dropped: mostly this writes nothing.
 pub fn run() -> DbResult<()> {

@@ -145,9 +145,11 @@ impl PushStore for PgStore {
         let args = step_args(run, step)[..2].to_vec();
         let found = self.job(move || {
             spi::rows(
-                "select plan_hash, plan_summary::text, confirmed, confirmed_hash, plan_released
+                "select coalesce(plan_hash, confirmed_hash), coalesce(plan_summary, '{}')::text,
+                        confirmed, confirmed_hash, plan_released
                    from easysync_internal.sync_run_steps
-                  where sync_id = $1 and step = $2 and plan_hash is not null",
+                  where sync_id = $1 and step = $2
+                    and (plan_hash is not null or confirmed_hash is not null)",
                 &args,
                 rows::kept_plan,
             )

@@ -10,7 +10,8 @@ use std::collections::HashSet;
 /// Runs that have not ended, oldest first, but for those of a tenant whose sandbox is on, or of a
 /// sandbox that is off: they rest; the partial index `sync_runs_open` holds just these.
 const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
-       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run, undoes
+       status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run, undoes,
+       triggered_by = 'schedule'
   from easysync_internal.sync_runs
  where status in ('queued', 'running')
    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
@@ -103,6 +104,7 @@ fn open_runs() -> DbResult<Vec<Open>> {
                 resumed: false,
                 dry_run: required(row, 11)?,
                 undoes: row.get(12)?,
+                agreed: required(row, 13)?,
             },
             running: required(row, 8)?,
             epoch: required(row, 9)?,
@@ -151,6 +153,7 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
               where sync_id = $1 and status = 'running'",
             &[run.sync_id.into()],
         )?;
+        spi::run("select easysync_internal.note_waiting($1)", &[run.sync_id.into()])?;
         return Ok(());
     }
     spi::run(

@@ -193,9 +193,12 @@ fn known_steps(sync_id: SyncId) -> DbResult<Vec<Known>> {
 
 fn add_step(run: &Run, step: i32, stream: &Stream) -> DbResult<()> {
     spi::run(
+        // A plan that was confirmed before the sync was queued: by its hash.
         "insert into easysync_internal.sync_run_steps
-                (sync_id, step, tenant_id, entity, connection, direction)
-         values ($1, $2, $3, $4, $5, $6)",
+                (sync_id, step, tenant_id, entity, connection, direction, confirmed, confirmed_hash)
+         select $1, $2, $3, $4, $5, $6, case when p.hash is null then 0 else 1 end, p.hash
+           from (select (select r.confirmed_plans ->> $5 from easysync_internal.sync_runs as r
+                          where r.sync_id = $1 and $6 = 'push') as hash) as p",
         &[
             run.sync_id.into(),
             step.into(),

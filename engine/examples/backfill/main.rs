@@ -99,6 +99,7 @@ async fn push(company: &Company, hub: &Arc<MemHub>, sync_id: i64) -> Outcome<End
             resumed: false,
             dry_run: false,
             undoes: None,
+            agreed: false,
         },
         step: Step { step: 1, stream, finished: false },
         replan: Default::default(),

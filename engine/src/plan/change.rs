@@ -168,6 +168,18 @@ pub struct Draft {
     pub payload: Option<Payload>,
     /// The record can't be sent: it waits for a person or for a change of settings.
     pub error: Option<Error>,
+    /// A document's, for the summary of large plans.
+    pub booked: Option<Booked>,
+}
+
+/// When and in what a document counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booked {
+    pub on: jiff::civil::Date,
+    /// ISO 4217
+    pub currency: String,
+    /// With tax, in that currency.
+    pub total: Decimal,
 }
 
 impl Draft {
@@ -187,6 +199,7 @@ impl Draft {
             needs: vec![],
             payload: None,
             error: None,
+            booked: None,
         }
     }
 

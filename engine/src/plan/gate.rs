@@ -41,6 +41,15 @@ impl Gate {
         Gate { reasons, confirmations }
     }
 
+    /// For a run whose size somebody has agreed to beforehand (a schedule, when it was made): only
+    /// what destroys something waits.
+    pub fn agreed(self) -> Gate {
+        match self.reasons[..] {
+            ["bulk"] => Gate { reasons: vec![], confirmations: 0 },
+            _ => self,
+        }
+    }
+
     pub fn is_open(&self) -> bool {
         self.confirmations == 0
     }

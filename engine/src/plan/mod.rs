@@ -8,11 +8,11 @@ mod hash;
 mod numbering;
 mod summary;
 
-pub use change::{Action, Change, Draft, Key, Payload, Status};
+pub use change::{Action, Booked, Change, Draft, Key, Payload, Status};
 pub use gate::{Gate, GateSettings};
 pub use hash::PlanHash;
 pub use numbering::Numbering;
-pub use summary::PlanSummary;
+pub use summary::{Group, PlanSummary};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a plan comes to.
 
 use super::change::{Action, Change, Status};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,19 @@ pub struct PlanSummary {
     pub skipped: u64,
     /// Blocked, or waiting for a person.
     pub failed: u64,
+    /// Writes by month, kind and currency (`2025-01 SalesReceipt USD`), or by kind alone where a
+    /// record has no date: what somebody confirms a first backfill by.
+    pub groups: BTreeMap<String, Group>,
+}
+
+/// Writes of one month, kind and currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    pub count: u64,
+    /// Sum of their totals, as a text with its decimals; none for records without amounts.
+    #[serde(with = "rust_decimal::serde::str_option")]
+    pub total: Option<Decimal>,
 }
 
 impl PlanSummary {
@@ -39,8 +53,21 @@ impl PlanSummary {
                 if change.draft.destructive {
                     self.overwrites += 1;
                 }
+                self.add_to_group(change);
             }
         }
+    }
+
+    fn add_to_group(&mut self, change: &Change) {
+        let target = &change.draft.target;
+        let Some(booked) = &change.draft.booked else {
+            self.groups.entry(target.clone()).or_default().count += 1;
+            return;
+        };
+        let name = format!("{} {target} {}", booked.on.strftime("%Y-%m"), booked.currency);
+        let group = self.groups.entry(name).or_default();
+        group.count += 1;
+        group.total = Some(group.total.unwrap_or_default() + booked.total);
     }
 
     /// Writes on the platform.

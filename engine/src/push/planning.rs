@@ -20,7 +20,10 @@ pub(super) async fn submit(
     (hash, summary): (String, PlanSummary),
 ) -> Result<bool> {
     let settings = store.gate(&run.tenant).await?;
-    let gate = Gate::of(&summary, &settings);
+    let mut gate = Gate::of(&summary, &settings);
+    if run.agreed {
+        gate = gate.agreed();
+    }
     let confirmed = kept
         .filter(|plan| plan.confirmed_hash.as_deref() == Some(&hash))
         .map_or(0, |plan| plan.confirmed);

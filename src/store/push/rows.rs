@@ -178,6 +178,7 @@ pub fn change(row: &SpiHeapTupleData) -> DbResult<Change> {
         root: (root, required(row, 5)?),
         status: Status::Planned,
         draft: Draft {
+            booked: None,
             key: Key::new(entity, hub_id, ""),
             entity,
             hub_id,

@@ -107,6 +107,7 @@ impl Books {
             .insert("body".into(), json!({"old": agreed.map(|a| a["sent"].clone()), "new": body}));
         let total = record.get("total").and_then(Value::as_str).map(|t| t.parse().unwrap());
         Some(Draft {
+            booked: None,
             key: key.clone(),
             entity,
             hub_id,

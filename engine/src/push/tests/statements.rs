@@ -78,6 +78,7 @@ impl Bed {
                 resumed: false,
                 dry_run: false,
                 undoes: None,
+                agreed: false,
             },
             step: Step { step: 1, stream, finished: false },
             replan: Default::default(),

@@ -48,6 +48,7 @@ impl State {
             resumed: false,
             dry_run: false,
             undoes: None,
+            agreed: false,
         };
         self.runs.insert(
             sync_id,

@@ -6,7 +6,7 @@ use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
 use crate::model::Entity;
-use crate::plan::{Action, Draft, Key, Payload};
+use crate::plan::{Action, Booked, Draft, Key, Payload};
 use crate::posting::compare;
 use crate::posting::decide::Decision;
 use crate::posting::documents::{self, CustomerKey, Document, Subject};
@@ -18,6 +18,11 @@ use crate::push::store::{Bundle, Link};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+
+/// Where a document counts in the summary of a plan.
+fn booked(document: &Document) -> Booked {
+    Booked { on: document.date, currency: document.currency.clone(), total: document.total }
+}
 
 /// An order with all that belongs to it.
 pub(super) struct Sale {
@@ -386,6 +391,7 @@ impl Labels<'_> {
             needs,
             fields: fields::of_new(&shown),
             payload: Some(self.payload(document, body)),
+            booked: Some(booked(document)),
             ..empty
         }
     }
@@ -414,7 +420,8 @@ impl Labels<'_> {
         let (fields, payload) = (changes, Some(payload));
         // What a person entered isn't written to until somebody confirms.
         let destructive = remote.adopted;
-        Draft { action: Action::Update, destructive, needs, fields, payload, ..empty }
+        let booked = Some(booked(document));
+        Draft { action: Action::Update, destructive, needs, fields, payload, booked, ..empty }
     }
 
     /// A document that is there already gets its link.
