@@ -175,11 +175,28 @@ impl Torture {
         let began = Instant::now();
         while self.bed.count("easysync.sync_runs where status in ('queued', 'running')")? > 1 {
             if began.elapsed() > REST {
-                bail!("syncs pile up");
+                bail!("syncs pile up: {}", self.what_waits()?);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// What the open syncs wait for, as far as the database knows.
+    fn what_waits(&mut self) -> Result<String> {
+        let told = self.bed.text(
+            "select jsonb_build_object(
+                'now', clock_timestamp(), 'health', easysync.health(),
+                'runs', (select jsonb_agg(to_jsonb(r) - 'request') from easysync.sync_runs as r
+                          where r.status in ('queued', 'running')),
+                'steps', (select jsonb_agg(to_jsonb(p)) from easysync.sync_progress as p),
+                'backends', (select jsonb_agg(jsonb_build_object('pid', a.pid, 'type', a.backend_type, 'state', a.state,
+                                    'wait', a.wait_event, 'since', a.state_change, 'query', left(a.query, 200)))
+                               from pg_stat_activity as a where a.datname is not null),
+                'logs', (select jsonb_agg(l.message order by l.log_id desc) from (
+                            select * from easysync.sync_logs order by log_id desc limit 15) as l))::text",
+        )?;
+        Ok(told.unwrap_or_default())
     }
 
     /// Makes the books misbehave; `matching` says on which calls.
