@@ -1,7 +1,7 @@
 //! Taking back what a sync did, here and in the books; and saying what couldn't be.
 
 use anyhow::{Context, Result, ensure};
-use easysync_tests::bed::Bed;
+use easysync_tests::bed::{Bed, Setup, with_bed};
 use easysync_tests::books::{Books, with_books};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -296,6 +296,70 @@ fn what_has_moved_since_stays_and_says_why() -> Result<()> {
             ),
         )?;
         ensure!(left == numbers[..4], "{left:?}");
+        Ok(())
+    })
+}
+
+/// Lines that came, went and changed, an order that went with its refunds, and one that was marked.
+#[test]
+fn lines_and_rows_that_went_come_back_under_their_ids() -> Result<()> {
+    with_bed("undo-lines", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        let two_lines = "select o.source_id from commerce.orders as o
+            where (select count(*) from commerce.order_lines as l where l.order_id = o.id) between 2 and 4
+              and not exists (select from commerce.refunds as r where r.order_id = o.id)
+              and o.deleted_at is null order by o.id limit 2";
+        let refunded = "select o.source_id from commerce.orders as o join commerce.refunds as r on r.order_id = o.id
+            join commerce.refund_lines as l on l.refund_id = r.id
+            where l.order_line_id is not null and o.deleted_at is null order by o.id limit 2";
+        let (edited, gone) = (ids(bed, two_lines)?, ids(bed, refunded)?);
+        for entity in ["orders", "refunds"] {
+            let sql = "select easysync.set_stream('shop', $1, delete_policy => 'delete')";
+            bed.db.execute(sql, &[&entity])?;
+        }
+        let before = hub(bed)?;
+        let rest = bed.simulator.rest()?;
+        for id in &edited {
+            let shown = rest.get(&format!("orders/{id}"))?;
+            let lines = shown["line_items"].as_array().context("lines")?;
+            let (first, second) = (&lines[0]["id"], &lines[1]["id"]);
+            let change = json!({"line_items": [
+                {"id": first, "quantity": 9}, {"id": second, "quantity": 0},
+                {"product_id": 25, "quantity": 1, "subtotal": "10.00", "total": "10.00"}]});
+            rest.put(&format!("orders/{id}"), &change)?;
+        }
+        let line: i64 = rest.get(&format!("orders/{}", gone[0]))?["line_items"][0]["id"]
+            .as_i64()
+            .context("line")?;
+        rest.put(
+            &format!("orders/{}", gone[0]),
+            &json!({"line_items": [{"id": line, "quantity": 0}]}),
+        )?;
+        rest.delete(&format!("orders/{}?force=true", gone[1]))?;
+        let id: i64 = bed.db.query_one("select easysync.trigger('orders', 'full')", &[])?.get(0);
+        let run = bed.wait(id)?;
+        ensure!(run.status == "succeeded", "{run:?}");
+        let changed = differences(&before, &hub(bed)?);
+        ensure!(changed.len() >= 6, "{changed:#?}");
+
+        let shown = bed
+            .db
+            .query("select reason from easysync.dry_run_undo($1) where action = 'skip'", &[&id])?;
+        ensure!(
+            shown.is_empty(),
+            "{:?}",
+            shown.iter().map(|r| r.get::<_, String>(0)).collect::<Vec<_>>()
+        );
+        let reverse = undo(bed, id)?;
+        let run = bed.wait(reverse)?;
+        ensure!(run.status == "succeeded", "{run:?}: {:#?}", refused(bed, reverse)?);
+        let after = hub(bed)?;
+        let problems = differences(&before, &after);
+        ensure!(problems.is_empty() && after.len() == before.len(), "{}", problems.join("\n"));
+        // A hub that was put back is as good as one that never changed.
+        let stays = bed.sync_well("orders", "incremental")?;
+        ensure!(stays.written() == 0 && hub(bed)? == before, "{stays:?}");
         Ok(())
     })
 }
