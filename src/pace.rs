@@ -1,7 +1,7 @@
 //! The pace that sessions and workers of this server keep together, in shared memory.
 
 use crate::shmem::{PaceSlot, shared};
-use engine::http::{Pace, Spacing};
+use engine::http::{Pace, Rate, Spacing};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
@@ -31,6 +31,20 @@ impl Pace for SharedPace {
                 Err(newer) => due = newer,
             }
         }
+    }
+
+    /// What was called before this server started isn't known: a worker that is replaced goes on
+    /// counting, a server that is replaced begins anew.
+    fn turn(&self, account: &str, rate: Rate) -> Duration {
+        SharedPace::window(account, rate).unwrap_or_default()
+    }
+}
+
+impl SharedPace {
+    fn window(account: &str, rate: Rate) -> Option<Duration> {
+        let now = now();
+        let at = slot(key(account))?.window.next(rate, now)?;
+        u64::try_from(at - now).ok().map(Duration::from_micros)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shared memory: one slot for each database with a worker. All fields are atomics, so that the
 //! callback at commit can't fail and nobody ever waits for a lock here.
 
+use engine::http::Window;
 use pgrx::prelude::*;
 use pgrx::shmem::*;
 use pgrx::{PgAtomic, pg_shmem_init, pg_sys};
@@ -68,6 +69,8 @@ pub struct PaceSlot {
     pub key: AtomicU64,
     /// When its next place is due, in microseconds of the monotonic clock.
     pub due: AtomicI64,
+    /// The last calls of a lane that has a window of its own.
+    pub window: Window,
 }
 
 pub struct Shared {
@@ -99,7 +102,11 @@ impl Default for Shared {
                 renewals_asked: 0.into(),
                 renewals_done: 0.into(),
             }),
-            paces: std::array::from_fn(|_| PaceSlot { key: 0.into(), due: 0.into() }),
+            paces: std::array::from_fn(|_| PaceSlot {
+                key: 0.into(),
+                due: 0.into(),
+                window: Window::new(),
+            }),
         }
     }
 }

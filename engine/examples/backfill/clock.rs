@@ -1,7 +1,7 @@
 //! The simulated books' clock, as the engine reads it.
 
 use engine::clock::Clock;
-use engine::http::{Pace, Spacing};
+use engine::http::{Pace, Rate, Spacing, Window};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::future::Future;
@@ -36,6 +36,7 @@ pub struct ServerPace {
     pub clock: Arc<SharedClock>,
     /// When the next place of an account is due, in microseconds.
     pub due: Mutex<HashMap<String, i64>>,
+    pub windows: Mutex<HashMap<String, Window>>,
 }
 
 impl Pace for ServerPace {
@@ -45,6 +46,13 @@ impl Pace for ServerPace {
         let due = all.entry(account.to_owned()).or_insert(0);
         let (at, next) = spacing.next(*due, now);
         *due = next;
+        Duration::from_micros(u64::try_from(at - now).unwrap_or(0))
+    }
+
+    fn turn(&self, account: &str, rate: Rate) -> Duration {
+        let now = self.clock.now().as_microsecond();
+        let mut all = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.entry(account.to_owned()).or_default().next(rate, now).unwrap_or(now);
         Duration::from_micros(u64::try_from(at - now).unwrap_or(0))
     }
 }

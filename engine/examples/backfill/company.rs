@@ -70,7 +70,11 @@ impl Company {
         let policy = AddressPolicy::parse("127.0.0.1")?;
         let ca_pem = Some(handle.ca_pem.clone().into_bytes());
         let config = HttpConfig { policy, ca_pem, clock: Arc::clone(&clock) as Arc<dyn Clock> };
-        let pace = ServerPace { clock: Arc::clone(&clock), due: Mutex::default() };
+        let pace = ServerPace {
+            clock: Arc::clone(&clock),
+            due: Mutex::default(),
+            windows: Mutex::default(),
+        };
         let http = HttpContext::paced(config, Some(Arc::new(pace)))?;
         let accounts = Accounts::new(
             Arc::clone(&http),

@@ -81,9 +81,17 @@ impl Client {
     }
 
     /// Takes a token of the account's rates and waits for it, without a call: for what has a limit of
-    /// its own beside that of all calls (batches). Error: `cancelled`.
+    /// its own beside that of all calls (batches). Other processes count. Error: `cancelled`.
     pub async fn turn(&self) -> Result<()> {
-        let wait = self.account.take_token(self.http.shared.steady.now());
+        let pace = self.http.shared.pace.as_ref();
+        let turns = self
+            .config
+            .limits
+            .rates
+            .iter()
+            .map(|rate| pace.map_or(Duration::ZERO, |pace| pace.turn(&self.name, *rate)));
+        let own = self.account.take_token(self.http.shared.steady.now());
+        let wait = turns.fold(own, Duration::max);
         match self.http.cancel.run_until_cancelled(self.wait(wait, WaitReason::Paced)).await {
             Some(()) => Ok(()),
             None => Err(Error::cancelled()),

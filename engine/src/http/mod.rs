@@ -35,7 +35,7 @@ pub use client::{Client, ClientConfig};
 pub use json::{Json, json_body};
 pub use limits::{Limits, Rate};
 pub use meter::{Meter, WaitReason, Waiting};
-pub use pace::{Pace, Spacing};
+pub use pace::{Pace, Spacing, Window};
 pub use request::{Attempt, Request, Response, Signer};
 pub use reqwest::{Method, StatusCode, Url, header};
 pub use retry::RetryPolicy;
