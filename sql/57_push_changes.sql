@@ -126,13 +126,16 @@ begin
 end
 $$;
 
--- Destructive writes that are about to be sent, once each: which document, from what to what, and for whom.
-create function easysync_internal.audit_destructive(run_id bigint, tenant text, account_key text, request text, change_list integer[]) returns void
+-- Destructive writes, once each: which document, from what to what, and for whom. Those that are about to be
+-- sent; with `in_status` done those of the hub (an undo's), in the transaction that makes them.
+create function easysync_internal.audit_destructive(run_id bigint, tenant text, account_key text, request text, change_list integer[],
+                                                    in_status text default 'planned')
+    returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform easysync_internal.audit(tenant, c.action,
-               concat_ws(' ', c.connection, c.target, coalesce(c.remote_id, l.remote_id), format('(%s)', easysync_internal.masked(c.label))),
+               concat_ws(' ', case c.direction when 'pull' then 'hub' else c.connection end, c.target, coalesce(c.remote_id, l.remote_id), format('(%s)', easysync_internal.masked(c.label))),
                f.before,
                f.after || jsonb_build_object('request_id', request, 'reason', c.reason,
                                              'requested_by', (select r.requested_by from easysync_internal.sync_runs as r where r.sync_id = run_id)),
@@ -145,7 +148,7 @@ begin
         select easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'old'), '{}')) as before,
                easysync_internal.masked_json(coalesce(jsonb_object_agg(e.key, e.value -> 'new'), '{}')) as after
         from jsonb_each(c.fields) as e) as f
-    where c.sync_id = run_id and c.change_id = any (change_list) and c.status = 'planned'
+    where c.sync_id = run_id and c.change_id = any (change_list) and c.status = in_status
       and (c.destructive or c.action in ('void', 'inactivate', 'delete'))
     order by c.change_id;
 end

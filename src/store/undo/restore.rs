@@ -59,7 +59,21 @@ pub fn carry_out(run: &Run, step: &Step, limit: i32) -> DbResult<usize> {
         ];
         spi::run(ENDED, &args)?;
     }
+    audit(run, step, planned.iter().map(|(change_id, _)| Some(i64::from(*change_id))).collect())?;
     Ok(planned.len())
+}
+
+/// Rows that went are in the audit log, as what is destroyed on a platform.
+fn audit(run: &Run, step: &Step, changes: Vec<Option<i64>>) -> DbResult<()> {
+    let args = [
+        run.sync_id.into(),
+        run.tenant.as_str().into(),
+        step.stream.connection.account.as_str().into(),
+        Arg::Ints(changes),
+    ];
+    let audit =
+        "select easysync_internal.audit_destructive($1, $2, $3, null, $4::integer[], 'done')";
+    spi::run(audit, &args).map(|_| ())
 }
 
 /// None: done. Else why it stays: it moved since it was planned.
