@@ -15,11 +15,12 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Change what is configured, who may do what, what is confirmed, which credentials are used, or what
 /// this database is: a row each time, under the function's name.
-const AUDITED: [&str; 31] = [
+const AUDITED: [&str; 32] = [
     "add_tenant_member",
     "alter_connection",
     "alter_schedule",
     "cancel",
+    "check_confirmation",
     "confirm",
     "connect",
     "create_hub",
@@ -180,6 +181,8 @@ fn each_change_is_audited_with_who_when_what_and_from_what_to_what() -> Result<(
         bed.db.batch_execute("select easysync.set_setting('confirm_threshold', '0')")?;
         let touch = "update commerce.orders set customer_note = 'again' where status = 'completed'";
         bed.client()?.batch_execute(touch)?;
+        let check = "select * from easysync.check_confirmation('orders', 'full', 'books')";
+        leaves_a_row(bed, check, "orders")?;
         let given_up: i64 = bed
             .db
             .query_one("select easysync.trigger('orders', 'full', connection => 'books')", &[])?
