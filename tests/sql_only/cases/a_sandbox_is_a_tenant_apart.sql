@@ -36,6 +36,17 @@ begin;
 select expect.same('the worker may', easysync_internal.may_start('default'), true);
 rollback;
 
+-- Whoever may not create a schema gets a sandbox without a hub, and is told how it gets one.
+begin;
+set local session authorization case_boss;
+select easysync.set_sandbox(true);
+select expect.same('on', easysync.in_sandbox(), true);
+select expect.fails($$select easysync.connect('stage', 'woocommerce', '{"url":"https://staging.example"}', '{"consumer_key":"k"}')$$,
+    '42501', 'permission denied to create schema commerce_sandbox', 'GRANT CREATE ON DATABASE%');
+reset session authorization;
+select expect.same('no hub yet', easysync_internal.hub_schema('default:sandbox'), null);
+rollback;
+
 select easysync.set_sandbox(false);
 select expect.same('switching to what is so is nothing', (select count(*) from easysync.audit_log where action = 'set_sandbox'), 0::bigint);
 select easysync.set_sandbox(true);
