@@ -29,6 +29,7 @@ impl Push {
                 })
             }
             Cure::Reresolve => self.reresolve(item, error).await,
+            Cure::Leave => self.leave(item, error).await,
             Cure::Retry { after } => Ok(failed(error.retry_after(after).retryable(true))),
             _ => Ok(failed(error)),
         }
@@ -75,6 +76,14 @@ impl Push {
             }
         }
         Ok(failed(error))
+    }
+
+    /// The change isn't asked for again, unless something else changes with it.
+    async fn leave(&self, item: &Item, error: Error) -> Result<ItemOutcome> {
+        let remote_id = item.remote_id.as_deref().unwrap_or_default();
+        let link = self.store.link(self.stream(), item.entity, remote_id).await?;
+        let ack = link.and_then(|link| self.target.left(item, &link));
+        Ok(ack.map_or(failed(error), |ack| ItemOutcome::Done { ack, problem: None }))
     }
 
     /// What the item names was looked for again: the same change with its new id, or a plan that

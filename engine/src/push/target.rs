@@ -107,6 +107,8 @@ pub enum Cure {
     Refetch,
     /// The number or the name is taken: look whether the record is ours.
     LookUp,
+    /// The record is locked there, and the change is none that anybody has to know of.
+    Leave,
     /// Something that the write names is gone there, or goes by another id: look for it again.
     Reresolve,
     /// Nothing may be sent to the account before a person has acted.
@@ -218,6 +220,10 @@ pub trait Target: Send + Sync {
 
     /// Reads the record of an item whose version was stale, and compares it with the agreed state.
     async fn refetch(&self, item: &Item, link: Option<&Link>) -> Result<Refetched>;
+
+    /// After [`Cure::Leave`]: the record as it was, and as if the change had been made. None: nothing
+    /// is known of it.
+    fn left(&self, item: &Item, link: &Link) -> Option<Ack>;
 
     /// After [`Cure::Reresolve`]: what the item names, looked for again.
     async fn reresolve(&self, item: &Item) -> Result<Reresolved>;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
 
+const REFUNDED: &[&str] = &["RefundReceipt 5.00", "SalesReceipt 20.00"];
+
 pub fn groups() -> Vec<Group> {
     vec![
         Group { name: "changes", preset: "us_single", settings: json!({}), cases: changes() },
@@ -25,7 +27,9 @@ pub fn groups() -> Vec<Group> {
             cases: vec![
                 case("paid in closed books", order("completed", true), PAID)
                     .after(both(closes("2026-11-30"), dated("2026-11-10T18:00:00")))
-                    .then(shows("SalesReceipt", "/TxnDate", "2026-12-01"), PAID),
+                    .then(shows("SalesReceipt", "/TxnDate", "2026-12-01"), PAID)
+                    .then(refunds("5.00"), REFUNDED)
+                    .then(shows("RefundReceipt", "/TxnDate", "2026-12-01"), REFUNDED),
             ],
         },
         Group { name: "one_currency", preset: "us_single", settings: json!({}), cases: euros() },
@@ -157,6 +161,10 @@ fn closing() -> Vec<Case> {
             )
             .then(nothing(), &["SalesReceipt 20.00", "needs_attention: changed_after_posting"])
             .then(both(closes("2024-12-31"), restarts()), &["SalesReceipt 18.00"]),
+        case("refunded in closed books", order("completed", true), PAID)
+            .then(refunds("5.00"), &["SalesReceipt 20.00", "blocked: 6210"])
+            .then(nothing(), &["SalesReceipt 20.00", "blocked: closed_period"])
+            .then(nothing(), REFUNDED),
         case("dated in closed books", order("pending", false), &["skipped: waits for payment"])
             .then(edits(json!({"status": "completed"})), &["blocked: 6210"])
             .then(nothing(), &["blocked: closed_period"])

@@ -42,6 +42,16 @@ fn locked() -> Vec<Case> {
             both(in_books("reconcile", "SalesReceipt", json!({})), costs("18.00")),
             &["SalesReceipt 20.00", "needs_attention: 6480"],
         ),
+        case("reconciled, then only noted", order("completed", true), PAID)
+            .then(
+                both(
+                    in_books("reconcile", "SalesReceipt", json!({})),
+                    edits(json!({"customer_note": "ring"})),
+                ),
+                PAID,
+            )
+            .then(shows("SalesReceipt", "/CustomerMemo/value", "none"), PAID)
+            .then(costs("18.00"), &["SalesReceipt 20.00", "needs_attention: 6480"]),
         case("changed and set back", order("completed", true), PAID)
             .then(
                 edits(json!({"status": "cancelled"})),
@@ -49,6 +59,21 @@ fn locked() -> Vec<Case> {
             )
             .then(completes(), PAID),
     ]
+}
+
+/// Somebody merges the item of the document's first line into a new one with that SKU.
+fn merges_item(kind: &'static str, name: &'static str, sku: &'static str) -> Act {
+    Box::new(move |desk, order| {
+        let document = desk.document(order, kind)?;
+        let from = &document["Line"][0]["SalesItemLineDetail"]["ItemRef"]["value"];
+        let no_sku = json!({"entity": "Item", "id": from, "set": {"Sku": "old"}});
+        desk.books.act(desk.bed, "edit", &no_sku)?;
+        let set = json!({"Name": name, "Sku": sku, "Type": "NonInventory",
+                         "IncomeAccountRef": {"value": "79"}});
+        let made = desk.books.act(desk.bed, "create", &json!({"entity": "Item", "set": set}))?;
+        let both = json!({"entity": "Item", "id": from, "into": made["Id"]});
+        desk.books.act(desk.bed, "merge", &both).map(drop)
+    })
 }
 
 /// Somebody merges the customer of the order's document into a new one with that address.
@@ -133,6 +158,16 @@ fn merged() -> Vec<Case> {
                 billed("RefundReceipt", "Acca Lee"),
                 &["RefundReceipt 5.00", "SalesReceipt 18.00"],
             ),
+        case("its item is merged there", of("Ivo", "ivo@lee.test"), PAID)
+            .then(merges_item("SalesReceipt", "Ring, gold", "SKU-0016"), PAID),
+        case(
+            "its item was merged there",
+            later("Ivo", "ivo@lee.test"),
+            &["skipped: waits for payment"],
+        )
+        .then(nothing(), &["skipped: waits for payment"])
+        .then(completes(), PAID)
+        .then(has_lines("SalesReceipt", &["Ring, gold 20.00 NON"]), PAID),
         case("made inactive, then changed", of("Ina", "ina@lee.test"), PAID)
             .then(both(inactivates("SalesReceipt"), costs("18.00")), CHANGED),
         case(

@@ -317,6 +317,10 @@ impl Target for Books {
         })
     }
 
+    fn left(&self, _item: &Item, _link: &Link) -> Option<Ack> {
+        None
+    }
+
     async fn reresolve(&self, _item: &Item) -> Result<Reresolved> {
         Ok(Reresolved::Nothing)
     }

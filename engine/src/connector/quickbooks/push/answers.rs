@@ -7,6 +7,7 @@ use crate::connector::quickbooks::write::{self, Outcome};
 use crate::error::{Category, Error};
 use crate::plan::Action;
 use crate::posting::money;
+use crate::push::store::Link;
 use crate::push::target::{Ack, Answer, Cure, Item};
 use serde_json::Value;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub fn answer(item: &Item, outcome: Outcome) -> Answer {
             // 610 speaks of whatever isn't there: of a document that is changed, first of itself.
             let cure = match error.code.as_str() {
                 "610" if item.action != Action::Create => Cure::Refetch,
+                // Deposited or reconciled: a change of money alone needs a person (posting policy).
+                "6540" | "6480" | "6450" if item.memo["money"] == false => Cure::Leave,
                 _ => cure(&refusal.remedy),
             };
             Answer::Refused { cure, error }
@@ -46,15 +49,33 @@ fn cure(remedy: &Remedy) -> Cure {
         Remedy::RefreshToken => Cure::Retry { after: Duration::ZERO },
         Remedy::Refetch => Cure::Refetch,
         Remedy::AdoptNumber { .. } | Remedy::AdoptName | Remedy::LookUp => Cure::LookUp,
-        Remedy::Reresolve { element } if is_customer(element.as_deref()) => Cure::Reresolve,
+        Remedy::Reresolve { element } if is_looked_for(element.as_deref()) => Cure::Reresolve,
         Remedy::StopConnection => Cure::Stop,
         _ => Cure::None,
     }
 }
 
-/// Is it the customer that isn't there, or may it be?
-fn is_customer(element: Option<&str>) -> bool {
-    element.is_none_or(|element| element.contains("CustomerRef"))
+/// Is it the customer or an item that isn't there, or may it be?
+fn is_looked_for(element: Option<&str>) -> bool {
+    element.is_none_or(|element| ["CustomerRef", "ItemRef"].iter().any(|e| element.contains(e)))
+}
+
+/// The document as its link knows it, with the order's wish of now.
+pub fn left(item: &Item, link: &Link) -> Option<Ack> {
+    let mut kept = state::kept(link)?;
+    kept.document.agreed.sent = item.memo["wanted"].clone();
+    Some(Ack {
+        remote_id: link.remote_id.clone(),
+        version: link.version.clone(),
+        number: link.remote_number.clone(),
+        total: Some(kept.document.total),
+        record: Value::Null,
+        agreed: serde_json::to_value(kept).ok()?,
+        problem: None,
+        stays: None,
+        // It holds nothing of the change.
+        found: true,
+    })
 }
 
 /// The record of an item, as an answer shows it.

@@ -7,7 +7,7 @@ use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Booked, Draft, Key, Payload};
-use crate::posting::compare;
+use crate::posting::compare::{self, FieldChange};
 use crate::posting::decide::Decision;
 use crate::posting::documents::{self, CustomerKey, Document, Subject};
 use crate::posting::input::{Customer, Order, Product, Refund};
@@ -143,7 +143,8 @@ impl Books {
         let sent = known.agreed.sent.clone();
         let mut now = state::read(known.kind, &found.record, sent)?;
         now.adopted = known.adopted;
-        now.edited = matches!(compare::drift(known, &found.record), compare::Drift::Conflict(_));
+        let drift = self.drift(known, &found.record).await?;
+        now.edited = matches!(drift, compare::Drift::Conflict(_));
         let customer = now.agreed.answered["CustomerRef"].clone();
         now.agreed = known.agreed.clone();
         // A merge there moves it.
@@ -173,7 +174,6 @@ impl Books {
             }
             Operation::Update { document, remote, changes } => {
                 let rendered = self.render(document, labels, bundle, ground, drafts).await?;
-                let changes = fields::of(changes.clone());
                 drafts.push(labels.update(document, remote, rendered, changes, bundle));
             }
         }
@@ -401,7 +401,7 @@ impl Labels<'_> {
         document: &Document,
         remote: &PostedDocument,
         rendered: Rendered,
-        changes: Map<String, Value>,
+        changes: &[FieldChange],
         bundle: &Bundle,
     ) -> Draft {
         let empty = self.empty(document.subject, document.kind.as_str());
@@ -416,8 +416,9 @@ impl Labels<'_> {
         }
         let mut payload = self.payload(document, body);
         payload.memo["was"] = fields::amount(remote.total);
+        payload.memo["money"] = json!(changes.iter().any(compare::is_money));
         at(&mut payload, remote, bundle);
-        let (fields, payload) = (changes, Some(payload));
+        let (fields, payload) = (fields::of(changes.to_vec()), Some(payload));
         // What a person entered isn't written to until somebody confirms.
         let destructive = remote.adopted;
         let booked = Some(booked(document));

@@ -2,18 +2,18 @@
 //! a stale version.
 
 use super::answers::acknowledged;
+use super::moved::as_there;
 use super::{Books, fields, purchases, state};
 use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::write::Ack;
 use crate::error::{Category, Error, Result};
-use crate::model::Entity;
 use crate::plan::Action;
 use crate::posting::compare::{self, Drift, FieldChange};
 use crate::posting::numbers;
 use crate::push::store::Link;
-use crate::push::target::{Ack as Acknowledged, Found, Item, Refetched, Reresolved};
-use serde_json::{Map, Value, json};
+use crate::push::target::{Ack as Acknowledged, Found, Item, Refetched};
+use serde_json::{Map, Value};
 
 impl Books {
     pub(super) async fn find_record(&self, item: &Item) -> Result<Found> {
@@ -190,46 +190,16 @@ impl Books {
             // A customer or an item: what the hub knows better is sent again.
             return Ok(Refetched::Rebase { version, members: Map::new() });
         };
-        match compare::drift(&kept.document, &now.record) {
-            Drift::Rebase => Ok(Refetched::Rebase { version, members: owner(&now.record) }),
+        match self.drift(&kept.document, &now.record).await? {
+            Drift::Rebase => {
+                Ok(Refetched::Rebase { version, members: as_there(item, &now.record) })
+            }
             Drift::Conflict(_) if is_as_sent(item, &now.record) => {
                 Ok(Refetched::Already(acknowledged(item, now)))
             }
             Drift::Conflict(changes) => Ok(edited(item, id, changes)),
         }
     }
-}
-
-impl Books {
-    /// The customer that an item names isn't there (any more). What belongs to a sale follows the
-    /// sale, which a merge there has moved; else the customer's link is worth nothing.
-    pub(super) async fn look_for_customer(&self, item: &Item) -> Result<Reresolved> {
-        let ours = item.body.pointer("/CustomerRef/value").and_then(Value::as_str);
-        let Some(ours) = ours else { return Ok(Reresolved::Nothing) };
-        let sale = &item.memo["sale"];
-        if let (Some(kind), Some(id)) = (sale["kind"].as_str(), sale["id"].as_str()) {
-            let found = self.api.get(super::kind(kind)?, id).await?;
-            let members = found.map(|ack| owner(&ack.record)).unwrap_or_default();
-            let mut body = item.body.clone();
-            if members.is_empty() || members["CustomerRef"]["value"] == ours {
-                return Ok(Reresolved::Nothing);
-            }
-            if let Some(body) = body.as_object_mut() {
-                body.extend(members);
-            }
-            return Ok(Reresolved::Body(body));
-        }
-        Ok(match self.api.get(Kind::Customer, ours).await? {
-            Some(_) => Reresolved::Nothing,
-            None => Reresolved::Gone { entity: Entity::Customers, remote_id: ours.to_owned() },
-        })
-    }
-}
-
-/// Whose a document is, as a member of a body.
-fn owner(record: &Value) -> Map<String, Value> {
-    let id = record.pointer("/CustomerRef/value").filter(|id| id.is_string());
-    id.map(|id| ("CustomerRef".to_owned(), json!({"value": id}))).into_iter().collect()
 }
 
 /// The kind that the same document of an order may have instead.

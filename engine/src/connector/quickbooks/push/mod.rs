@@ -10,6 +10,7 @@ mod documents;
 mod fields;
 mod find;
 mod items;
+mod moved;
 mod people;
 mod purchases;
 mod state;
@@ -29,7 +30,7 @@ use crate::plan::{Action, Draft};
 use crate::posting::company::Company;
 use crate::posting::settings::Settings;
 use crate::push::store::{Bundle, Link, Spent};
-use crate::push::target::{Answer, Call, Found, Item, Refetched, Reresolved, Sent, Target};
+use crate::push::target::{Ack, Answer, Call, Found, Item, Refetched, Reresolved, Sent, Target};
 use crate::push::undo::Done;
 use account::Age;
 use async_trait::async_trait;
@@ -266,8 +267,15 @@ impl Target for Books {
         self.refetch_record(item, link).await
     }
 
+    fn left(&self, item: &Item, link: &Link) -> Option<Ack> {
+        answers::left(item, link)
+    }
+
     async fn reresolve(&self, item: &Item) -> Result<Reresolved> {
-        self.look_for_customer(item).await
+        match self.look_for_customer(item).await? {
+            Reresolved::Nothing => self.look_for_items(item).await,
+            found => Ok(found),
+        }
     }
 
     fn asks_before_create(&self, item: &Item) -> bool {
