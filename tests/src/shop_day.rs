@@ -1,7 +1,9 @@
 //! What happens in a shop on a day, for tests that look at what comes of it.
 
 use crate::bed::Bed;
+use crate::torture::pulls::shopping::something_happens;
 use anyhow::{Context, Result};
+use fastrand::Rng;
 use serde_json::{Value, json};
 
 /// A day in a shop: something of everything.
@@ -39,3 +41,88 @@ pub fn a_day_passes(bed: &mut Bed) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// A random day: what happens in a shop and, besides, in its hub, where people and applications
+/// change and delete rows, too.
+pub fn a_random_day_passes(bed: &mut Bed, random: &mut Rng) -> Result<()> {
+    let rest = bed.simulator.rest()?;
+    for _ in 0..random.usize(2..=8) {
+        something_happens(&rest, random)?;
+    }
+    for _ in 0..random.usize(0..=3) {
+        something_rarer(bed, random)?;
+    }
+    for _ in 0..random.usize(0..=3) {
+        bed.db.batch_execute(HUB_EVENTS[random.usize(..HUB_EVENTS.len())])?;
+    }
+    Ok(())
+}
+
+/// Products and customers that go and come back; lines that are taken off.
+fn something_rarer(bed: &Bed, random: &mut Rng) -> Result<()> {
+    let rest = bed.simulator.rest()?;
+    let one = |path: &str, random: &mut Rng| -> Result<Option<Value>> {
+        let list = rest.get(path)?;
+        let records = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(records.get(random.usize(..records.len().max(1))).cloned())
+    };
+    match random.u8(0..5) {
+        0 => {
+            let Some(product) = one("products?per_page=50", random)? else { return Ok(()) };
+            let force = random.bool();
+            rest.delete(&format!("products/{}?force={force}", product["id"])).map(drop)
+        }
+        1 => {
+            let Some(product) = one("products?per_page=50&status=trash", random)? else {
+                return Ok(());
+            };
+            let path = format!("products/{}", product["id"]);
+            rest.put(&path, &json!({"status": "publish"})).map(drop)
+        }
+        2 => {
+            let Some(order) = one("orders?per_page=50&status=trash", random)? else {
+                return Ok(());
+            };
+            let path = format!("orders/{}", order["id"]);
+            rest.put(&path, &json!({"status": "completed"})).map(drop)
+        }
+        3 => {
+            let Some(customer) = one("customers?per_page=50", random)? else { return Ok(()) };
+            let path = format!("customers/{}", customer["id"]);
+            rest.put(&path, &json!({"first_name": format!("N{}", random.u16(..))})).map(drop)
+        }
+        _ => {
+            let Some(order) = one("orders?per_page=50&status=completed", random)? else {
+                return Ok(());
+            };
+            let line = &order["line_items"][0];
+            if line.is_null() {
+                return Ok(());
+            }
+            let change = json!({"line_items": [{"id": line["id"], "quantity": 0},
+                                               {"product_id": line["product_id"], "quantity": 2}]});
+            // A product that is gone can't be bought again.
+            rest.put(&format!("orders/{}", order["id"]), &change).map_or(Ok(()), |_| Ok(()))
+        }
+    }
+}
+
+/// What people and applications do in the hub.
+const HUB_EVENTS: [&str; 6] = [
+    "update commerce.orders set customer_note = 'seen', total = total + 0.5
+      where id in (select id from commerce.orders order by random() limit 5)",
+    "update commerce.order_lines set quantity = quantity + 1, attributes = '{\"by\": \"us\"}'
+      where id in (select id from commerce.order_lines order by random() limit 5)",
+    "update commerce.products set price = 1.10, sku = null
+      where id in (select id from commerce.products order by random() limit 3)",
+    "delete from commerce.order_lines
+      where id in (select id from commerce.order_lines l
+                    where not exists (select from commerce.refund_lines r where r.order_line_id = l.id)
+                    order by random() limit 3)",
+    "delete from commerce.orders
+      where id in (select id from commerce.orders o
+                    where not exists (select from commerce.refunds r where r.order_id = o.id)
+                    order by random() limit 2)",
+    "update commerce.customers set display_name = 'Somebody', active = false
+      where id in (select id from commerce.customers order by random() limit 3)",
+];

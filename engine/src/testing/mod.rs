@@ -21,5 +21,5 @@ pub use connector::{Faults, Script, ShopConnector};
 pub use dice::{Dice, Fuse};
 pub use push_store::{KeptCall, MemHub, PushState, QueueEntry};
 pub use shop::{Change, Shop};
-pub use store::{MemStore, RunState, StoreFaults};
+pub use store::{MemStore, RunState, Snapshot, StoreFaults};
 pub use trace::Trace;

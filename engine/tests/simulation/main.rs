@@ -7,9 +7,11 @@
 mod world;
 
 use engine::clock::Clock;
-use engine::model::Mode;
+use engine::model::{Entity, Mode};
+use engine::store::Outcome;
 use engine::testing::{Change, Faults};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use world::{Storm, World};
 
@@ -273,4 +275,46 @@ fn a_shop_whose_clock_is_set_back_is_read_whole_and_loses_no_change() {
         world.sync_well(Mode::Incremental).await;
         assert_eq!(world.differences(true), [""; 0]);
     });
+}
+
+#[test]
+fn a_dry_run_leaves_all_as_it_was_and_says_what_the_run_then_does() {
+    let storm = Storm {
+        changes: every_change(),
+        syncs: 4,
+        deaths: 20,
+        errors: 8,
+        refusals: true,
+        edits: 5,
+    };
+    let told = AtomicUsize::new(0);
+    play_many(70_000, async |world| {
+        world.storm(&storm).await;
+        world.calm().await;
+        if world.dice.chance(70) {
+            world.sync_well(Mode::Full).await;
+        }
+        (0..world.dice.below(0..12)).for_each(|_| world.shop.live());
+        world.disturb();
+        world.change(Change::Mend);
+        let (mode, ids) = match world.dice.below(0..4) {
+            0 => (Mode::Ids, Some(world.some_ids())),
+            1 => (Mode::Incremental, None),
+            _ => (Mode::Full, None),
+        };
+
+        let before = world.store.snapshot();
+        let tried = world.store.try_out(Entity::Orders, mode, ids.clone());
+        let run = world.drive(tried, 0).await;
+        assert_eq!(run.outcome, Some(Outcome::Succeeded), "{run:#?}");
+        assert_eq!(world.store.snapshot(), before, "{mode:?}: a dry run wrote");
+        let said = before.until(&world.store.looked(tried).unwrap().snapshot());
+
+        let sync_id = world.store.trigger(Entity::Orders, mode, ids);
+        let run = world.drive(sync_id, 0).await;
+        assert_eq!(run.outcome, Some(Outcome::Succeeded), "{run:#?}");
+        assert_eq!(said, before.until(&world.store.snapshot()), "{mode:?}");
+        told.fetch_add(said.len(), Ordering::Relaxed);
+    });
+    assert!(told.into_inner() > 0, "nothing was ever changed");
 }

@@ -152,7 +152,28 @@ impl World {
         }
     }
 
-    fn some_ids(&self) -> Vec<String> {
+    /// Applications delete rows, links are lost, hashes are of another time.
+    pub fn disturb(&self) {
+        let count = self.dice.below(0..4);
+        self.store.edit(|state| {
+            for _ in 0..count {
+                let rows: Vec<i64> = state.rows.keys().copied().collect();
+                let links: Vec<_> = state.links.keys().cloned().collect();
+                match self.dice.below(0..2) {
+                    0 => drop(self.dice.pick(&rows).and_then(|id| state.rows.remove(&id))),
+                    _ => {
+                        let index = self.dice.below(0..links.len() as u64) as usize;
+                        let link = links.get(index).and_then(|key| state.links.get_mut(key));
+                        if let Some(link) = link {
+                            link.hash = vec![7; 16];
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    pub fn some_ids(&self) -> Vec<String> {
         let known: Vec<i64> = self.shop.shop.lock().unwrap().orders.keys().copied().collect();
         (0..3).filter_map(|_| self.dice.pick(&known)).map(|id| id.to_string()).collect()
     }

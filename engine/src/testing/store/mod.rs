@@ -4,6 +4,7 @@
 mod apply;
 mod gone;
 mod runs;
+mod snapshot;
 mod state;
 
 use super::dice::Dice;
@@ -16,7 +17,9 @@ use crate::store::{
     SyncId,
 };
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
+pub use snapshot::Snapshot;
 pub use state::{HubRow, RunState, State, Stored};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -41,6 +44,8 @@ pub struct MemStore {
     trace: Trace,
     woken: Notify,
     changed: Notify,
+    /// What dry runs would have made of the state.
+    looks: Mutex<BTreeMap<SyncId, Arc<MemStore>>>,
 }
 
 impl MemStore {
@@ -54,6 +59,7 @@ impl MemStore {
             trace,
             woken: Notify::new(),
             changed: Notify::new(),
+            looks: Mutex::default(),
         })
     }
 
@@ -85,6 +91,16 @@ impl MemStore {
             }
             changed.await;
         }
+    }
+
+    /// The store as a dry run would have left it.
+    pub fn looked(&self, sync_id: SyncId) -> Option<Arc<MemStore>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).get(&sync_id).cloned()
+    }
+
+    /// Changes the state as somebody else does: an application, a restored backup.
+    pub fn edit(&self, edit: impl FnOnce(&mut State)) {
+        edit(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Looks at the state, for checks.
@@ -256,6 +272,24 @@ impl Store for MemStore {
             Ok(())
         })
         .await
+    }
+
+    /// A copy, which the run may write to.
+    async fn look(&self, run: &Run) -> Result<Arc<dyn Store>> {
+        let state = self.look(State::clone);
+        let twin = Arc::new(MemStore {
+            state: Mutex::new(state),
+            faults: Mutex::default(),
+            clock: Arc::clone(&self.clock),
+            dice: self.dice.clone(),
+            trace: self.trace.clone(),
+            woken: Notify::new(),
+            changed: Notify::new(),
+            looks: Mutex::default(),
+        });
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.insert(run.sync_id, Arc::clone(&twin));
+        Ok(twin)
     }
 
     async fn woken(&self) {

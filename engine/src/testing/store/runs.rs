@@ -15,6 +15,20 @@ impl MemStore {
         sync_id
     }
 
+    /// What `easysync.trigger(dry_run => true)` does.
+    pub fn try_out(&self, entity: Entity, mode: Mode, ids: Option<Vec<String>>) -> SyncId {
+        let queue = |state: &mut State| {
+            let sync_id = state.trigger(entity, mode, ids);
+            if let Some(run) = state.runs.get_mut(&sync_id) {
+                run.run.dry_run = true;
+            }
+            Ok(sync_id)
+        };
+        let sync_id = self.transaction(queue).unwrap_or_default();
+        self.wake();
+        sync_id
+    }
+
     /// What `easysync.cancel` does.
     pub fn cancel(&self, sync_id: SyncId) {
         let mark = |state: &mut State| {
