@@ -1478,6 +1478,7 @@ declare
     target text;
     answer jsonb;
     places integer;
+    remark text;
 begin
     select * into request from easysync_internal.checked_request(tenant, dry_run.entity, dry_run.mode, dry_run.connection, dry_run.ids, dry_run.filters);
     perform easysync_internal.check_fence();
@@ -1490,6 +1491,10 @@ begin
     foreach target in array easysync_internal.pushed_to(tenant, dry_run.entity, dry_run.connection) loop
         answer := easysync_internal.preview(tenant, target, dry_run.entity, request.checked_mode, request.checked_ids, request.checked_filters);
         perform easysync_internal.raise_answer(answer -> 'errors', target);
+        -- What many orders ask for is said once.
+        for remark in select jsonb_array_elements_text(coalesce(answer -> 'remarks', '[]')) loop
+            raise notice '"%": %', target, remark;
+        end loop;
         return query select * from easysync_internal.planned_changes(answer, places);
         places := places + coalesce((select max((c.value ->> 'change_id')::integer) from jsonb_array_elements(answer -> 'changes') as c), 0);
     end loop;

@@ -223,7 +223,11 @@ fn has_hub(tenant: &str) -> Result<bool> {
 }
 
 /// All orders of the hub, as the connection would be sent them.
-fn walk(store: Arc<PgStore>, clock: Arc<dyn Clock>, connection: Arc<Connection>) -> Walk {
+pub(super) fn walk(
+    store: Arc<PgStore>,
+    clock: Arc<dyn Clock>,
+    connection: Arc<Connection>,
+) -> Walk {
     let run = Run {
         sync_id: 0,
         tenant: connection.tenant.clone(),

@@ -1,14 +1,16 @@
 //! What a sync would change, planned in the session that asks: nothing is written, anywhere.
 
-use super::accounts::stored;
+use super::accounts::{stored, walk};
 use super::tokens::fresh;
 use crate::error::to_json;
 use crate::store::{LookStore, PgStore};
 use crate::{host, worker};
+use engine::http::HttpContext;
 use engine::model::{Direction, Entity, Mode};
 use engine::plan::Status;
 use engine::pull::Pull;
-use engine::push::{Preview, Push, too_large};
+use engine::push::store::PushStore;
+use engine::push::{Preview, Push, Walk, too_large};
 use engine::store::{Connection, DeletePolicy, Filters, Run, Step, Store, Stream};
 use engine::{Error, Result};
 use jiff::SignedDuration;
@@ -145,21 +147,46 @@ fn try_plan(
     let cancel = CancellationToken::new();
     // An error raised here (Ctrl-C) drops the guard, and with it every request in hand.
     let _guard = cancel.clone().drop_guard();
-    let preview = host::block_on_with(move |bridge| async move {
+    let (preview, remarks) = host::block_on_with(move |bridge| async move {
         let http = http.with_cancel(cancel.clone());
         let target = engine::connector::open_session_target(&stream.connection, &http)?;
+        let known = Arc::clone(&stream.connection);
+        let store = Arc::new(PgStore::new(bridge, 0, Duration::from_secs(60)));
         let push = Push {
-            store: Arc::new(PgStore::new(bridge, 0, Duration::from_secs(60))),
+            store: Arc::clone(&store) as Arc<dyn PushStore>,
             target,
-            clock,
+            clock: Arc::clone(&clock),
             cancel,
             step: Step { step: 1, stream, finished: false },
             run,
             replan: Default::default(),
         };
-        push.preview(MOST_RECORDS, MOST_TIME).await
+        let preview = push.preview(MOST_RECORDS, MOST_TIME).await?;
+        let remarks = match asks_for_rates(&preview) {
+            true => unmapped_rates(walk(store, clock, Arc::clone(&known)), &known, &http).await,
+            false => vec![],
+        };
+        Ok::<_, Error>((preview, remarks))
     })??;
-    Ok(shown(connection, Direction::Push, &preview))
+    let mut answer = shown(connection, Direction::Push, &preview);
+    answer["remarks"] = json!(remarks);
+    Ok(answer)
+}
+
+fn asks_for_rates(preview: &Preview) -> bool {
+    let errors = preview.changes.iter().filter_map(|change| change.draft.error.as_ref());
+    errors.into_iter().any(|error| error.code == "unmapped_tax")
+}
+
+/// Tax rates of the shop that nothing maps, all of them with counts and sums, not order by order.
+async fn unmapped_rates(
+    hub: Walk,
+    connection: &Arc<Connection>,
+    http: &Arc<HttpContext>,
+) -> Vec<String> {
+    let Ok(connector) = engine::connector::build(connection, http) else { return vec![] };
+    let checks = connector.check_hub(&hub).await.into_iter();
+    checks.map(|check| check.message).filter(|message| message.contains("tax.rates.")).collect()
 }
 
 pub(super) fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use easysync_tests::bed::{Bed, Setup, with_bed};
 use easysync_tests::books::Books;
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What stands in the way, and what is only said.
 fn told(bed: &mut Bed, name: &str) -> Result<Vec<String>> {
@@ -75,6 +76,36 @@ fn without_zero(bed: &Bed) -> Result<Value> {
     let mut tax = settings["tax"].clone();
     tax["zero_code"] = Value::Null;
     Ok(json!({"tax": tax}))
+}
+
+#[test]
+fn a_preview_says_once_what_many_orders_ask_for() -> Result<()> {
+    with_bed("policy-preview", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.sync_well("orders", "full")?;
+        let rates = json!({"tax": {"rates": {"1": "sales_tax", "2": "sales_tax"}}});
+        Books::found(bed, "books", "us_single", &rates)?;
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&said);
+        let mut config = bed.cluster.config(&bed.database);
+        config.notice_callback(move |notice| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push_str(notice.message());
+        });
+        let mut session = config.connect(postgres::NoTls)?;
+        let refused =
+            "select count(*) from easysync.dry_run('orders', 'full', connection => 'books')
+                        where reason like '%tax that nothing maps%'";
+        let refused: i64 = session.query_one(refused, &[])?.get(0);
+        ensure!(refused > 50, "{refused} orders are refused for their tax");
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for rate in ["tax.rates.3", "tax.rates.4", "tax.rates.5", "tax.rates.6", "tax.rates.7"] {
+            let one = said.split('"').find(|remark| remark.contains(rate));
+            let fits = one
+                .is_some_and(|one| one.contains(" orders: USD ") || one.contains(" order: USD "));
+            ensure!(fits, "{rate} with its orders and sum is not in {said}");
+        }
+        Ok(())
+    })
 }
 
 #[test]
