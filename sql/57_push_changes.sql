@@ -208,7 +208,9 @@ begin
             finished_at = case when one.status in ('done', 'failed') then clock_timestamp() end,
             error_category = one.error ->> 'category', error_code = one.error ->> 'code',
             error_message = one.error ->> 'message', error_hint = one.error ->> 'hint'
-        where c.sync_id = own_run and c.change_id = one.change_id;
+        where c.sync_id = own_run and c.change_id = one.change_id
+          -- Done by the same write on a newer version, before this call was settled.
+          and not (c.status = 'done' and one.status in ('planned', 'unknown'));
         if one.error is null and one.status = 'done' then
             delete from easysync_internal.sync_failures as f
             where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = one.entity

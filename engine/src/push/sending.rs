@@ -31,11 +31,16 @@ impl Push {
         loop {
             self.check_cancel()?;
             let changes = self.next_wave(most).await?;
-            if changes.is_empty() {
+            let Some(first) = changes.first().map(|change| change.change_id) else {
                 // What nobody has answered for is asked for once more before the step ends.
                 return self.recover().await;
-            }
+            };
             let ready = self.resolve(changes).await?;
+            if ready.items.is_empty() && ready.blocked.is_empty() {
+                // Or this would go on for ever.
+                let message = format!("change {first} is planned and has nothing to send");
+                return Err(Error::internal(message));
+            }
             if !ready.blocked.is_empty() {
                 self.store.block(&self.run, &self.step, ready.blocked).await?;
             }

@@ -269,7 +269,8 @@ pub trait PushStore: Send + Sync + 'static {
     /// Commits an intent, durably, before it is sent.
     async fn intend(&self, run: &Run, step: &Step, call: &Call) -> Result<()>;
 
-    /// Commits what became of a call.
+    /// Commits what became of a call. A change that another call has done meanwhile (the same write
+    /// on a newer version) stays done, whatever is unknown of this one.
     async fn settle(&self, run: &Run, step: &Step, settled: &Settled, spent: Spent) -> Result<()>;
 
     /// Intents of the account whose outcome isn't known.

@@ -404,8 +404,15 @@ impl PushStore for MemHub {
                 ItemOutcome::Unknown(_) => Status::Unknown,
                 ItemOutcome::Planned => Status::Planned,
             };
-            if let Some(change) = state.changes.get_mut(&item.change_id) {
+            let forgets = matches!(status, Status::Planned | Status::Unknown);
+            if let Some(change) = state.changes.get_mut(&item.change_id)
+                && !(forgets && change.status == Status::Done)
+            {
                 change.status = status;
+                if status == Status::Done {
+                    // As the database keeps it: what is done is not sent again.
+                    change.draft.payload = None;
+                }
             }
         }
         Ok(())

@@ -59,6 +59,9 @@ select easysync_internal.push_settle(1, 1, 'default', '9341', 'books', 'r1', 200
     'remote_id', '61', 'version', '0', 'revision', 1, 'agreed', '{}', 'raw', '{}')), 1, 2) from commerce.customers as c;
 select expect.same('status || coalesce(platform_trace', (select status || coalesce(platform_trace, '') from easysync.sync_requests)::text, 'donetrace');
 select expect.same('remote_id || remote_type || revis', (select remote_id || remote_type || revision from easysync_ledger.links where entity = 'customers' and account = '9341')::text, '61Customer1');
+-- Done stays done, whatever is unknown of another call of it.
+select easysync_internal.push_settle(1, 1, 'default', '9341', 'books', 'r1', 200, 'trace', '[{"change_id":1,"entity":"customers","action":"create","status":"planned"}]', 0, 0);
+select expect.same('status of a change that was done ', (select status from easysync.sync_changes where change_id = 1)::text, 'done');
 select expect.same('reads_used from easysync_internal', (select reads_used from easysync_internal.connections where name = 'books')::text, '2');
 select easysync_internal.push_block(1, 'default', 'books', '[{"change_id":2,"entity":"orders","record_id":"175","label":"Order 175","target":"SalesReceipt",
     "by_entity":"customers","by_record_id":"88","by_label":"m***","by_target":"Customer"}]');

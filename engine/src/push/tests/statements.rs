@@ -366,6 +366,35 @@ async fn a_rebased_write_whose_answer_was_lost_ends_in_one_update() {
 }
 
 #[tokio::test]
+async fn a_server_that_dies_behind_a_rebased_write_goes_on_and_comes_to_an_end() {
+    let bed = Bed::new(10, 30);
+    bed.order(1, 7, "10.00");
+    bed.run().await.unwrap();
+    bed.books
+        .state
+        .lock()
+        .unwrap()
+        .records
+        .values_mut()
+        .find(|r| r.kind == "Sale")
+        .unwrap()
+        .version += 5;
+    bed.order(1, 7, "12.00");
+    // The write on the newer version is settled, the call that it stands for isn't.
+    bed.hub.state().dies_at_settlement = Some(1);
+    bed.run().await.unwrap_err();
+    bed.hub.state().dies_at_settlement = None;
+    bed.clock.sleep(Duration::from_secs(600)).await;
+    // The worker that takes over, with the plan as it is.
+    bed.push().carry_out().await.unwrap();
+    let sale = bed.books.of_kind("Sale")[0].1.clone();
+    assert_eq!((sale.body["total"].as_str(), sale.version), (Some("12.00"), 6));
+    let state = bed.hub.state();
+    assert!(state.failures.is_empty() && state.queue.is_empty());
+    assert!(state.changes.values().all(|change| change.status == Status::Done));
+}
+
+#[tokio::test]
 async fn verify_mode_asks_before_every_create() {
     let bed = Bed::new(10, 30);
     bed.order(1, 7, "10.00");
