@@ -243,3 +243,46 @@ fn a_dry_run_ends_when_it_is_told_to() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn what_comes_back_from_the_books_is_said_before() -> Result<()> {
+    with_books("dry-run-back", "us", |bed, books| {
+        books.push(bed, "full")?;
+        bed.db.batch_execute(
+            "select easysync.set_stream('books', 'invoices', direction => 'pull');
+             select easysync.set_stream('books', 'payments', direction => 'pull')",
+        )?;
+        let mut changed = 0;
+        for round in 0..2 {
+            for entity in ["invoices", "payments"] {
+                let arguments = format!("'{entity}', mode => 'full', connection => 'books'");
+                let (before, written) = (Traces::read(&mut bed.db)?, books.writes(bed)?);
+                let said = said(&mut bed.db, &arguments)?;
+                ensure!(Traces::read(&mut bed.db)?.since(&before).is_empty(), "{entity}: traces");
+                ensure!(books.writes(bed)? == written, "{entity}: a question wrote");
+                let before = Hub::read(&mut bed.db)?;
+                let query = format!("select easysync.trigger({arguments})");
+                let sync_id: i64 = bed.db.query_one(&query, &[])?.get(0);
+                let run = bed.wait(sync_id)?;
+                ensure!(run.status == "succeeded", "{run:?}");
+                let done = before.until(&Hub::read(&mut bed.db)?);
+                let told = recorded(&mut bed.db, sync_id)?;
+                let said = fulfilled(&mut bed.db, said, &done)?;
+                for (other, what) in [(&told, "told"), (&done, "done")] {
+                    let apart = apart(&said, other);
+                    ensure!(
+                        apart.is_empty(),
+                        "{round} {entity}, {what}: {:#}",
+                        Value::Array(apart)
+                    );
+                }
+                changed += done.len();
+            }
+            let invoices = books.records(bed, "Invoice")?;
+            let open = invoices.iter().find(|i| i["Balance"] == i["TotalAmt"]);
+            books.act(bed, "pay", &json!({"id": open.context("no open one")?["Id"]}))?;
+        }
+        ensure!(changed > 10, "only {changed} records came back");
+        Ok(())
+    })
+}

@@ -7,11 +7,15 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tables with their entity and, for lines, the column and the table of their document.
-const TABLES: [(&str, &str, Option<&str>); 6] = [
+const TABLES: [(&str, &str, Option<&str>); 10] = [
     ("customers", "customers", None),
     ("products", "products", None),
     ("orders", "orders", None),
     ("refunds", "refunds", None),
+    ("invoices", "invoices", None),
+    ("payments", "payments", None),
+    ("vendors", "vendors", None),
+    ("bills", "bills", None),
     ("order_lines", "orders", Some("order_id")),
     ("refund_lines", "refunds", Some("refund_id")),
 ];
