@@ -301,7 +301,7 @@ create table easysync_internal.confirmations (
     tenant_id text not null,
     sync_id bigint,                 -- null: given beforehand, for a sync that isn't queued yet
     plan_hash text not null,
-    issued_to name not null,        -- session user
+    issued_to text not null,        -- session user; behind a gateway, and a digest of the person
     issued_at timestamptz not null default clock_timestamp(),
     expires_at timestamptz not null,
     spent_at timestamptz,

@@ -10,6 +10,26 @@ as $$
     from (select sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) as bytes) as b, generate_series(0, 15) as i
 $$;
 
+-- Whom a token is for: the session's user; under a gateway (PostgREST), where all share one, the person of
+-- the token that it has verified.
+create function easysync_internal.asker() returns text
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    person text;
+begin
+    -- Loads the library: until then the setting would be a placeholder that anyone can fill.
+    perform easysync_internal.library_version();
+    if session_user = any (regexp_split_to_array(btrim(coalesce(current_setting('easysync.gateway_roles', true), '')), '\s*,\s*')) then
+        person := nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub';
+    end if;
+    return session_user || coalesce(':' || encode(sha256(convert_to(person, 'UTF8')), 'hex'), '');
+exception when invalid_text_representation then
+    -- Claims that are no JSON claim nothing.
+    return session_user;
+end
+$$;
+
 -- The plan of a run as a whole: the hashes of its steps' plans.
 create function easysync_internal.run_plan_hash(run_id bigint) returns text
     language sql stable set search_path = pg_catalog, pg_temp
@@ -206,9 +226,9 @@ begin
                                 'ids', request.checked_ids, 'filters', request.checked_filters);
     -- A new token makes the one before it worthless.
     delete from easysync_internal.confirmations as c
-    where c.sync_id is null and c.tenant_id = tenant and c.issued_to = session_user and c.request = asked;
+    where c.sync_id is null and c.tenant_id = tenant and c.issued_to = easysync_internal.asker() and c.request = asked;
     insert into easysync_internal.confirmations (token_hash, tenant_id, plan_hash, issued_to, expires_at, request, plans, lines)
-    values (sha256(convert_to(token, 'UTF8')), tenant, easysync_internal.answers_hash(waiting), session_user, until, asked,
+    values (sha256(convert_to(token, 'UTF8')), tenant, easysync_internal.answers_hash(waiting), easysync_internal.asker(), until, asked,
             (select jsonb_object_agg(a.key, a.value -> 'hash') from jsonb_each(waiting) as a), easysync_internal.answers_lines(waiting));
     perform easysync_internal.audit(tenant, 'check_confirmation', check_confirmation.entity, null, plan.by_action);
     if 'bulk' = any (plan.reasons) then
@@ -300,7 +320,7 @@ begin
     -- A new token makes the one before it worthless.
     delete from easysync_internal.confirmations as c where c.sync_id = run.sync_id;
     insert into easysync_internal.confirmations (token_hash, tenant_id, sync_id, plan_hash, issued_to, expires_at)
-    values (sha256(convert_to(token, 'UTF8')), tenant, run.sync_id, easysync_internal.run_plan_hash(run.sync_id), session_user, until);
+    values (sha256(convert_to(token, 'UTF8')), tenant, run.sync_id, easysync_internal.run_plan_hash(run.sync_id), easysync_internal.asker(), until);
     perform easysync_internal.audit(tenant, 'request_confirmation', run.entity, null, plan.by_action, run.sync_id);
     if 'bulk' = any (plan.reasons) then
         perform easysync_internal.tell_groups(plan.summaries);
@@ -373,7 +393,7 @@ comment on function easysync.confirm(text) is 'Spend a token: the sync goes ahea
 create function easysync_internal.is_good(known easysync_internal.confirmations, tenant text) returns boolean
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-    select known.tenant_id = tenant and known.issued_to = session_user and known.spent_at is null and known.expires_at >= clock_timestamp()
+    select known.tenant_id = tenant and known.issued_to = easysync_internal.asker() and known.spent_at is null and known.expires_at >= clock_timestamp()
 $$;
 
 -- What has moved since a token was issued; null: nothing that a session can see.

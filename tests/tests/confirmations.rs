@@ -135,6 +135,22 @@ fn a_token_is_good_for_one_person_one_tenant_five_minutes_and_as_it_was_given() 
         let later = "update easysync_internal.confirmations set expires_at = expires_at - interval '5 minutes'";
         bed.db.execute(later, &[])?;
         refused(&mut ann, CONFIRM, &[&given])?.assert("YS410", &["expired"]);
+        // Behind a gateway one role is many people.
+        bed.db.batch_execute(
+            "create role gate login password 'secret'; grant easysync_operator to gate;
+             select easysync.add_tenant_member('gate', 'default')",
+        )?;
+        bed.db.batch_execute("alter system set easysync.gateway_roles = 'gate'")?;
+        bed.db.batch_execute("select pg_reload_conf()")?;
+        let claims = |who: &str| {
+            format!("set request.jwt.claims = '{{\"sub\": \"{who}\", \"tenant_id\": \"default\"}}'")
+        };
+        bed.wait_until("current_setting('easysync.gateway_roles') = 'gate'", SOON)?;
+        let mut gate = sign_in(bed, "gate")?;
+        gate.batch_execute(&claims("eve"))?;
+        let of_eve = token(&mut gate)?;
+        gate.batch_execute(&claims("mallory"))?;
+        refused(&mut gate, CONFIRM, &[&of_eve])?.assert("YS410", &["unknown"]);
         // A new one makes the old one worthless.
         let (first, second) = (token(&mut ann)?, token(&mut ann)?);
         refused(&mut ann, CONFIRM, &[&first])?.assert("YS410", &["unknown"]);
