@@ -277,7 +277,7 @@ begin
     if to_regclass('easysync_ledger.links') is not null then
         alter table easysync_ledger.links add column if not exists agreed text, add column if not exists created_by bigint;
         create index if not exists links_created_by on easysync_ledger.links using brin (created_by)
-            with (autosummarize = on, pages_per_range = 64);
+            with (pages_per_range = 64);
     end if;
 end
 $$;
@@ -353,7 +353,7 @@ begin
     end if;
     -- What a sync created. Links of one sync lie together: a summary of blocks costs a first load nothing.
     create index if not exists links_created_by on easysync_ledger.links using brin (created_by)
-        with (autosummarize = on, pages_per_range = 64);
+        with (pages_per_range = 64);
     -- present_ids: where tenant_id = . and account = . and remote_type = . and remote_num between . and .
     create index if not exists links_present on easysync_ledger.links (tenant_id, account, remote_type, remote_num)
         where deleted_at is null and remote_num is not null;

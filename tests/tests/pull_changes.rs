@@ -91,3 +91,22 @@ fn an_unchanged_shop_leaves_no_change_behind() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_new_installation_takes_no_credit_for_what_an_old_one_created() -> Result<()> {
+    with_bed("pull-reinstalled", Setup::generated(30), |bed| {
+        bed.connect_shop()?;
+        let old = bed.sync_well("orders", "full")?.sync_id;
+        let created =
+            |id| format!("easysync.sync_changes where sync_id = {id} and action = 'create'");
+        ensure!(bed.count(&created(old))? > 30, "nothing was created");
+
+        bed.db.batch_execute("drop extension easysync")?;
+        bed.db.batch_execute("create extension easysync")?;
+        bed.connect_shop()?;
+        let new = bed.sync_well("orders", "full")?;
+        ensure!(new.sync_id > old, "sync {} again", new.sync_id);
+        ensure!(new.created == 0 && bed.count(&created(new.sync_id))? == 0, "{new:?}");
+        Ok(())
+    })
+}
