@@ -19,6 +19,9 @@ use serde_json::{Map, Value, json};
 
 type Fields = Map<String, Value>;
 
+/// Pages of created records are this much larger: all that the run made is listed for each.
+const CREATED_PAGES: i32 = 10;
+
 /// `$1` tenant, `$2` connection, `$3` the run, `$4` below this change, `$5` how many.
 const CHANGED: &str =
     "select c.change_id, c.entity, c.hub_id, c.record_id, c.label, c.action, c.fields::text
@@ -93,6 +96,7 @@ fn created(
     limit: i32,
 ) -> DbResult<Option<(Vec<HubReverse>, HubPlace)>> {
     let account = step.stream.connection.account.as_str();
+    let limit = limit.saturating_mul(CREATED_PAGES);
     let args =
         [run.tenant.as_str().into(), account.into(), undoes.into(), Arg::Int(before), limit.into()];
     let found = spi::rows(CREATED, &args, |row| {
