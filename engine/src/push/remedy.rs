@@ -91,6 +91,7 @@ impl Push {
     async fn reresolve(&self, item: &Item, error: Error) -> Result<ItemOutcome> {
         let body = match self.target.reresolve(item).await? {
             Reresolved::Nothing => return Ok(failed(error)),
+            Reresolved::Unusable(error) => return Ok(failed(error)),
             Reresolved::Gone { entity, remote_id } => {
                 let unlinked = self.store.unlink(self.stream(), entity, &remote_id).await?;
                 self.replan.fetch_or(unlinked, Ordering::Relaxed);

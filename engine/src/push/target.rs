@@ -176,6 +176,8 @@ pub enum Reresolved {
     Nothing,
     /// It goes by another id: the same write with this body.
     Body(Value),
+    /// It is there and can't be used: which it is, in words.
+    Unusable(Error),
     /// This record is gone, and its link with it: the plan was made without knowing.
     Gone { entity: Entity, remote_id: String },
 }

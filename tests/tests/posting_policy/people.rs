@@ -1,11 +1,13 @@
 //! "Customers", "items", "currencies": who buys, and what is sold.
 
 use crate::acts::*;
-use crate::desk::{Act, Case, Group, case};
+use crate::desk::{Act, Case, Group, case, nothing};
+use crate::looks::tells;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
+const INACTIVE: &[&str] = &["needs_attention: inactive_item"];
 const WAITS: &[&str] = &["skipped: waits for payment"];
 
 pub fn groups() -> Vec<Group> {
@@ -210,6 +212,7 @@ fn goods() -> Vec<Case> {
     let nameless = with(twenty.clone(), json!({"name": "Something", "product_id": 0}));
     let poster = with(twenty.clone(), json!({"product_id": 23}));
     let lamp = with(twenty.clone(), json!({"product_id": 24}));
+    let another_lamp = later(sold(lamp.clone()));
     let hat = with(twenty.clone(), json!({"product_id": 29}));
     let variation = with(twenty.clone(), json!({"product_id": 59, "variation_id": 60}));
     let external = with(twenty.clone(), json!({"product_id": 52}));
@@ -237,6 +240,10 @@ fn goods() -> Vec<Case> {
             .then(sells("Wall art"), PAID),
         case("of an item that is inactive now", sold(lamp), PAID)
             .then(both(retire, edits(json!({"customer_note": "ring twice"}))), PAID),
+        case("of an item that was made inactive", another_lamp, WAITS)
+            .then(nothing(), WAITS)
+            .then(edits(json!({"status": "completed"})), INACTIVE)
+            .then(tells(&["Lamp (WC 24)", "is inactive in QuickBooks", "active again"]), INACTIVE),
         case("of a SKU that two items bear", sold(hat), PAID)
             .after(both(stocks("Hat one", "SKU-0018"), stocks("Hat two", "SKU-0018")))
             .then(sells("Hat (WC 29)"), PAID),

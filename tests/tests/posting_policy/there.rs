@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
+const INACTIVE: &[&str] = &["needs_attention: inactive_customer"];
 const OPEN: &[&str] = &["Invoice 20.00 open 20.00"];
 const CHANGED: &[&str] = &["SalesReceipt 18.00"];
 
@@ -176,7 +177,8 @@ fn merged() -> Vec<Case> {
             &["skipped: waits for payment"],
         )
         .then(nothing(), &["skipped: waits for payment"])
-        .then(completes(), &["not_found: 610"]),
+        .then(completes(), INACTIVE)
+        .then(tells(&["customer", "is inactive in QuickBooks", "active again"]), INACTIVE),
     ]
 }
 

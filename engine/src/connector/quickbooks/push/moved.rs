@@ -2,7 +2,7 @@
 
 use super::Books;
 use crate::connector::quickbooks::kind::Kind;
-use crate::error::Result;
+use crate::error::{Category, Error, Result};
 use crate::model::Entity;
 use crate::plan::Action;
 use crate::posting::compare::{self, Drift, FieldChange};
@@ -10,6 +10,9 @@ use crate::posting::posted::PostedDocument;
 use crate::push::target::{Item, Reresolved};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+
+/// What QuickBooks puts behind the name of what is made inactive (quickbooks.md, 4.1).
+const DELETED: &str = " (deleted)";
 
 impl Books {
     /// The customer that an item names isn't there (any more). What belongs to a sale follows the
@@ -25,15 +28,16 @@ impl Books {
             let found = self.api.get(super::kind(kind)?, id).await?;
             let members = found.map(|ack| owner(&ack.record)).unwrap_or_default();
             let mut body = item.body.clone();
-            if members.is_empty() || members["CustomerRef"]["value"] == ours {
-                return Ok(Reresolved::Nothing);
-            }
-            if let Some(body) = body.as_object_mut() {
+            let moved = members.get("CustomerRef").is_some_and(|theirs| theirs["value"] != ours);
+            if let Some(body) = body.as_object_mut().filter(|_| moved) {
                 body.extend(members);
+                return Ok(Reresolved::Body(Value::Object(std::mem::take(body))));
             }
-            return Ok(Reresolved::Body(body));
         }
         Ok(match self.api.get(Kind::Customer, ours).await? {
+            Some(ack) if ack.record["Active"] == false => {
+                Reresolved::Unusable(inactive(item, "customer", ours))
+            }
             Some(_) => Reresolved::Nothing,
             None => Reresolved::Gone { entity: Entity::Customers, remote_id: ours.to_owned() },
         })
@@ -81,17 +85,27 @@ impl Books {
         }
         let ids: Vec<String> = ids.into_iter().collect();
         let (found, _) = self.api.by_ids(Kind::Item, &ids).await?;
-        let there: BTreeSet<String> = found
-            .iter()
-            .filter_map(|raw| serde_json::from_str::<Value>(raw.get()).ok())
-            .filter_map(|record| record["Id"].as_str().map(str::to_owned))
-            .collect();
-        let gone = ids.into_iter().find(|id| !there.contains(id));
+        let found: Vec<Value> =
+            found.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
+        if let Some(unused) = found.iter().find(|record| record["Active"] == false) {
+            let name = unused["Name"].as_str().unwrap_or_default();
+            let name = name.strip_suffix(DELETED).unwrap_or(name);
+            return Ok(Reresolved::Unusable(inactive(item, "item", name)));
+        }
+        let gone = ids.into_iter().find(|id| !found.iter().any(|record| record["Id"] == id[..]));
         Ok(gone.map_or(Reresolved::Nothing, |remote_id| Reresolved::Gone {
             entity: Entity::Products,
             remote_id,
         }))
     }
+}
+
+/// A document can't be made on what is inactive. A customer is named by its id: names are of people.
+fn inactive(item: &Item, what: &str, which: &str) -> Error {
+    let number = item.number.as_deref().unwrap_or(&item.label);
+    let message = format!("{} {number}: {what} \"{which}\" is inactive in QuickBooks", item.target);
+    Error::new(Category::NeedsAttention, format!("inactive_{what}"), message)
+        .hint("Make it active again there, then use easysync.retry.")
 }
 
 /// Whose a document is, as a member of a body.
