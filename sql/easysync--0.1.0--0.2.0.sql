@@ -1753,11 +1753,15 @@ as $$
     where s.sync_id = run_id and s.plan_hash is not null and not s.plan_released
 $$;
 
--- Plans the pushes of a run that waits in this session. What takes a sync back is planned by the worker alone.
+-- Plans the pushes of a run that waits in this session. What takes a sync back, and what is more than a session
+-- takes, is planned by the worker alone.
 create function easysync_internal.plan_again(run easysync_internal.sync_runs) returns jsonb
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-    select case when run.undoes is not null then '{"!": []}'::jsonb
+    select case when run.undoes is not null
+                  or exists (select from easysync_internal.sync_run_steps as s
+                             where s.sync_id = run.sync_id and s.plan_hash is not null and not s.plan_released
+                               and (s.plan_summary ->> 'records')::bigint > 500) then '{"!": []}'::jsonb
                 else easysync_internal.plan_pushes(run.tenant_id, run.entity, run.mode, easysync_internal.waiting_connections(run.sync_id),
                                                    run.ids, run.filters) end
 $$;

@@ -135,3 +135,50 @@ fn a_payload_survives_its_storage_to_the_digit() {
     assert_eq!(read.body.to_string(), r#"{"Amount":10.10,"Line":[{"Qty":3}]}"#);
     assert!(!format!("{payload:?}").contains("10.10"));
 }
+
+#[test]
+fn a_large_plan_is_summed_up_by_month_kind_and_currency() {
+    let booked = |number: i64, on: &str, currency: &str, total: &str| {
+        let draft = draft(Key::new(Entity::Orders, number, ""), Action::Create, &[]);
+        let booked = Booked {
+            on: on.parse().unwrap(),
+            currency: currency.into(),
+            total: total.parse().unwrap(),
+        };
+        Draft { booked: Some(booked), ..draft }
+    };
+    let summary = summary_of(vec![
+        booked(1, "2025-01-31", "USD", "10.10"),
+        booked(2, "2025-01-01", "USD", "0.90"),
+        booked(3, "2025-02-01", "USD", "5.00"),
+        booked(4, "2025-01-15", "EUR", "7.00"),
+        draft(Key::new(Entity::Customers, 5, ""), Action::Create, &[]),
+    ]);
+    let groups = serde_json::to_value(&summary.groups).unwrap();
+    assert_eq!(
+        groups,
+        json!({
+            "2025-01 SalesReceipt EUR": {"count": 1, "total": "7.00"},
+            "2025-01 SalesReceipt USD": {"count": 2, "total": "11.00"},
+            "2025-02 SalesReceipt USD": {"count": 1, "total": "5.00"},
+            "SalesReceipt": {"count": 1, "total": null},
+        })
+    );
+    let read: PlanSummary =
+        serde_json::from_value(serde_json::to_value(&summary).unwrap()).unwrap();
+    assert_eq!(read, summary);
+}
+
+#[test]
+fn what_was_agreed_to_beforehand_is_size_and_never_destruction() {
+    let key = |number| Key::new(Entity::Orders, number, "");
+    let creates = || (1..5).map(|n| draft(key(n), Action::Create, &[])).collect::<Vec<_>>();
+    let large = Gate::of(&summary_of(creates()), &settings(2));
+    assert_eq!((large.confirmations, large.agreed().is_open()), (1, true));
+    let mut drafts = creates();
+    drafts.push(draft(key(9), Action::Void, &[]));
+    let destroys = Gate::of(&summary_of(drafts), &settings(2));
+    assert_eq!((destroys.confirmations, destroys.agreed().confirmations), (2, 2));
+    let small = Gate::of(&summary_of(vec![draft(key(9), Action::Delete, &[])]), &settings(2));
+    assert_eq!(small.agreed().confirmations, 1);
+}
