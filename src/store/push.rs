@@ -2,6 +2,7 @@
 //! `sql/57_push_changes.sql`; here is the way there and back.
 
 mod done;
+mod records;
 mod rows;
 mod vault;
 
@@ -40,19 +41,6 @@ fn step_args(run: &Run, step: &Step) -> Vec<Arg> {
 
 fn account_of(stream: &Stream) -> Arg {
     stream.connection.account.as_str().into()
-}
-
-/// Filters that a push can't carry out are refused, never passed over.
-fn filters(run: &Run) -> Result<Arg> {
-    let filters = &run.filters;
-    if filters.customer.is_some() || filters.sku.is_some() || filters.kind.is_some() {
-        return Err(Error::argument(
-            "a push can not be filtered by customer, sku or type",
-            "Filter by status, currency or time, or give ids.",
-        ));
-    }
-    let value = serde_json::to_value(filters).unwrap_or_default();
-    Ok(Arg::Json((!filters.is_empty()).then_some(value)))
 }
 
 #[async_trait]
@@ -187,58 +175,7 @@ impl PushStore for PgStore {
         after: Option<Candidate>,
         limit: usize,
     ) -> Result<Vec<Candidate>> {
-        let entities: Vec<Option<String>> =
-            roots.iter().map(|root| Some(root.entity.as_str().to_owned())).collect();
-        let linked: Vec<Option<String>> =
-            roots.iter().map(|root| Some(root.linked_only.to_string())).collect();
-        let (word, ids) = match scope {
-            Scope::Queue => ("queue", None),
-            Scope::Walk => ("walk", None),
-            Scope::Ids(ids) => ("ids", Some(ids.clone())),
-            Scope::OrdersOfRefunds(ids) => ("refunds", Some(ids.clone())),
-        };
-        let ids = ids.map(|ids| serde_json::to_string(&ids).unwrap_or_default());
-        let tenant: Arg = run.tenant.as_str().into();
-        let name: Arg = stream.connection.name.as_str().into();
-        let claim = (after.is_none() && !run.dry_run).then(|| {
-            vec![
-                run.sync_id.into(),
-                tenant.clone(),
-                name.clone(),
-                Arg::Texts(entities.clone()),
-                ids.as_deref().into(),
-                Arg::Bool(Some(word == "walk")),
-            ]
-        });
-        let (root, id) = after.map_or((0, 0), |after| (after.root, after.hub_id));
-        let args = vec![
-            run.sync_id.into(),
-            tenant,
-            name,
-            account_of(stream),
-            Arg::Texts(entities),
-            Arg::Texts(linked),
-            word.into(),
-            ids.as_deref().into(),
-            filters(run)?,
-            Arg::Bool(Some(run.dry_run)),
-            Arg::Int4(Some(i32::try_from(root).unwrap_or(0))),
-            id.into(),
-            Arg::Int4(Some(i32::try_from(limit).unwrap_or(200))),
-        ];
-        self.job(move || {
-            if let Some(claim) = &claim {
-                spi::run(rows::CLAIM, claim)?;
-            }
-            spi::rows(rows::CANDIDATES, &args, |row| {
-                let root: i32 = required(row, 1)?;
-                Ok(Candidate {
-                    root: usize::try_from(root).unwrap_or(0),
-                    hub_id: required(row, 2)?,
-                })
-            })
-        })
-        .await
+        self.next_records(run, stream, roots, scope, (after, limit)).await
     }
 
     async fn done_changes(
@@ -283,29 +220,7 @@ impl PushStore for PgStore {
         roots: &[Root],
         candidates: &[Candidate],
     ) -> Result<Vec<Bundle>> {
-        let mut found: HashMap<(usize, i64), Bundle> = HashMap::new();
-        for (index, root) in roots.iter().enumerate() {
-            let ids = candidates.iter().filter(|c| c.root == index).map(|c| Some(c.hub_id));
-            let ids: Vec<Option<i64>> = ids.collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let entity = root.entity;
-            let args = vec![
-                stream.connection.tenant.as_str().into(),
-                account_of(stream),
-                entity.as_str().into(),
-                Arg::Ints(ids),
-            ];
-            let rows: Vec<Bundle> = self
-                .job(move || spi::rows(rows::BUNDLES, &args, |row| rows::bundle(row, entity)))
-                .await?;
-            found.extend(rows.into_iter().map(|bundle| ((index, bundle.hub_id), bundle)));
-        }
-        Ok(candidates
-            .iter()
-            .map(|c| found.remove(&(c.root, c.hub_id)).unwrap_or_else(|| gone(roots, c)))
-            .collect())
+        self.bundles_of(stream, roots, candidates).await
     }
 
     async fn save_changes(&self, run: &Run, step: &Step, changes: Vec<Change>) -> Result<()> {
@@ -513,15 +428,5 @@ impl PushStore for PgStore {
         self.job(move || spi::run("select easysync_internal.push_release($1, $2, $3)", &args))
             .await
             .map(|_| ())
-    }
-}
-
-/// A record that left the hub between two looks.
-fn gone(roots: &[Root], candidate: &Candidate) -> Bundle {
-    Bundle {
-        entity: roots.get(candidate.root).map(|root| root.entity),
-        hub_id: candidate.hub_id,
-        record_id: candidate.hub_id.to_string(),
-        ..Bundle::default()
     }
 }

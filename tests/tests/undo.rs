@@ -210,45 +210,58 @@ fn an_undone_sync_of_fifty_leaves_both_sides_as_they_were() -> Result<()> {
     })
 }
 
+/// The order's receipt in the books.
+fn receipt(bed: &mut Bed, number: &str) -> Result<String> {
+    let sql = format!(
+        "select l.remote_id from easysync.links as l join commerce.orders as o on o.id = l.hub_id
+          where l.entity = 'orders' and l.remote_type = 'SalesReceipt' and o.source_id = '{number}'"
+    );
+    bed.text(&sql)?.context("a receipt")
+}
+
+/// Five orders, pulled and pushed: their numbers, and the two syncs.
+fn five_orders(bed: &mut Bed, books: &Books) -> Result<(Vec<String>, i64, i64)> {
+    bed.db.execute("select easysync.set_setting('confirm_threshold', '100000')", &[])?;
+    let mut numbers = vec![];
+    for name in ["Ann", "Ben", "Cid", "Dee", "Eve"] {
+        let made = bed.simulator.post("/woocommerce/orders", &order(name, "completed", true))?;
+        numbers.push(made["id"].to_string());
+    }
+    let pull = "select easysync.trigger('orders', connection => 'shop', ids => $1)";
+    let pulled: i64 = bed.db.query_one(pull, &[&numbers])?.get(0);
+    bed.wait(pulled)?;
+    let pushed: i64 = bed.db.query_one(PUSH, &[&numbers])?.get(0);
+    books.wait(bed, pushed)?;
+    Ok((numbers, pulled, pushed))
+}
+
+const PUSH: &str = "select easysync.trigger('orders', connection => 'books', ids => $1)";
+
+/// The first is deposited, the second edited there, the third changed here, the fourth pushed again:
+/// by the sync that is returned.
+fn people_go_on(bed: &mut Bed, books: &Books, numbers: &[String]) -> Result<i64> {
+    let deposited = receipt(bed, &numbers[0])?;
+    let one = json!([{"entity": "SalesReceipt", "id": deposited}]);
+    books.act(bed, "deposit", &json!({"transactions": one}))?;
+    let edited = receipt(bed, &numbers[1])?;
+    let set = json!({"CustomerMemo": {"value": "by hand"}});
+    books.act(bed, "edit", &json!({"entity": "SalesReceipt", "id": edited, "set": set}))?;
+    for number in &numbers[2..4] {
+        let touch =
+            "update commerce.orders set customer_note = 'by an application' where source_id = $1";
+        bed.db.execute(touch, &[number])?;
+    }
+    let later: i64 = bed.db.query_one(PUSH, &[&vec![numbers[3].clone()]])?.get(0);
+    let run = books.wait(bed, later)?;
+    ensure!(run.updated == 1, "{run:?}");
+    Ok(later)
+}
+
 #[test]
 fn what_has_moved_since_stays_and_says_why() -> Result<()> {
     with_books("undo-moved", "us_single", |bed, books| {
-        bed.db.execute("select easysync.set_setting('confirm_threshold', '100000')", &[])?;
-        let mut numbers = vec![];
-        for name in ["Ann", "Ben", "Cid", "Dee", "Eve"] {
-            let made =
-                bed.simulator.post("/woocommerce/orders", &order(name, "completed", true))?;
-            numbers.push(made["id"].to_string());
-        }
-        let pull = "select easysync.trigger('orders', connection => 'shop', ids => $1)";
-        let pulled: i64 = bed.db.query_one(pull, &[&numbers])?.get(0);
-        bed.wait(pulled)?;
-        let push = "select easysync.trigger('orders', connection => 'books', ids => $1)";
-        let pushed: i64 = bed.db.query_one(push, &[&numbers])?.get(0);
-        books.wait(bed, pushed)?;
-
-        // One is deposited, one edited there, one changed here, one pushed again.
-        let receipt = |bed: &mut Bed, number: &String| -> Result<String> {
-            let sql = format!(
-                "select l.remote_id from easysync.links as l join commerce.orders as o on o.id = l.hub_id
-                  where l.entity = 'orders' and l.remote_type = 'SalesReceipt' and o.source_id = '{number}'"
-            );
-            bed.text(&sql)?.context("a receipt")
-        };
-        let deposited = receipt(bed, &numbers[0])?;
-        let one = json!([{"entity": "SalesReceipt", "id": deposited}]);
-        books.act(bed, "deposit", &json!({"transactions": one}))?;
-        let edited = receipt(bed, &numbers[1])?;
-        let memo = json!({"entity": "SalesReceipt", "id": edited, "set": {"CustomerMemo": {"value": "by hand"}}});
-        books.act(bed, "edit", &memo)?;
-        let touch =
-            "update commerce.orders set customer_note = 'by an application' where source_id = $1";
-        bed.db.execute(touch, &[&numbers[2]])?;
-        bed.db.execute(touch, &[&numbers[3]])?;
-        let later: i64 = bed.db.query_one(push, &[&vec![numbers[3].clone()]])?.get(0);
-        let run = books.wait(bed, later)?;
-        ensure!(run.updated == 1, "{run:?}");
-
+        let (numbers, pulled, pushed) = five_orders(bed, books)?;
+        let later = people_go_on(bed, books, &numbers)?;
         let reverse = undo(bed, pushed)?;
         let run = books.wait(bed, reverse)?;
         ensure!(run.status == "partial", "{run:?}: {:#?}", refused(bed, reverse)?);

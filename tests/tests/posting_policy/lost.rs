@@ -4,107 +4,92 @@
 use crate::acts::{
     both, edits, in_books, order, person, refunds, stored, trashes, unrefunds, with,
 };
-use crate::desk::{Act, Group, case, nothing};
+use crate::desk::{Act, Case, Group, case, nothing};
 use anyhow::ensure;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PAID: &[&str] = &["SalesReceipt 20.00"];
 const OPEN: &[&str] = &["Invoice 20.00 open 20.00"];
 const SETTLED: &[&str] = &["Invoice 20.00", "Payment 20.00"];
 
 pub fn groups() -> Vec<Group> {
-    let unpaid = || order("processing", false);
-    let british = || {
-        with(
-            unpaid(),
-            json!({"currency": "GBP", "billing": person("Ann", "ann@lee.test", "", "GB")}),
-        )
-    };
     let lost = |name, preset, cases| Group { name, preset, settings: json!({}), cases };
     vec![
-        lost(
-            "lost",
-            "us_single",
-            vec![
-                case("an invoice, its order cancelled since", unpaid(), OPEN)
-                    .after(never_paid())
-                    .then(both(loses(), edits(json!({"status": "cancelled"}))), &["Invoice voided"])
-                    .then(nothing(), &["Invoice voided"]),
-                case("an invoice, its order in the trash", unpaid(), OPEN)
-                    .after(never_paid())
-                    .then(both(loses(), trashes()), &["Invoice voided"]),
-                case("a receipt, its order cancelled since", order("completed", true), PAID)
-                    .then(
-                        both(loses(), edits(json!({"status": "cancelled"}))),
-                        &["SalesReceipt 20.00", "needs_attention: cancelled_with_document"],
-                    )
-                    .then(
-                        nothing(),
-                        &["SalesReceipt 20.00", "needs_attention: cancelled_with_document"],
-                    ),
-                case("a refund that is gone since", order("completed", true), PAID)
-                    .then(refunds("5.00"), &["RefundReceipt 5.00", "SalesReceipt 20.00"])
-                    .then(
-                        both(loses(), unrefunds()),
-                        &[
-                            "RefundReceipt 5.00",
-                            "SalesReceipt 20.00",
-                            "needs_attention: refund_vanished",
-                        ],
-                    ),
-                case("a receipt and its refund", order("completed", true), PAID)
-                    .then(refunds("5.00"), &["RefundReceipt 5.00", "SalesReceipt 20.00"])
-                    .then(loses(), &["RefundReceipt 5.00", "SalesReceipt 20.00"]),
-                case("an invoice, paid since", unpaid(), OPEN)
-                    .after(never_paid())
-                    .then(both(loses(), edits(json!({"status": "completed"}))), SETTLED)
-                    .then(loses(), SETTLED),
-            ],
-        ),
-        lost(
-            "lost_payment",
-            "us_single",
-            vec![
-                case("the payment alone", unpaid(), OPEN)
-                    .after(never_paid())
-                    .then(edits(json!({"status": "completed"})), SETTLED)
-                    .then(loses_payment(), SETTLED)
-                    .then(forgets_calls(), SETTLED)
-                    .then(no_call(), SETTLED),
-            ],
-        ),
-        lost(
-            "paid_there",
-            "us_single",
-            vec![
-                case("paid in QuickBooks, then in the shop", unpaid(), OPEN)
-                    .after(never_paid())
-                    .then(
-                        both(
-                            in_books("pay", "Invoice", json!({})),
-                            edits(json!({"status": "completed"})),
-                        ),
-                        &["Invoice 20.00"],
-                    )
-                    .then(forgets_calls(), &["Invoice 20.00"])
-                    .then(no_call(), &["Invoice 20.00"]),
-            ],
-        ),
-        lost(
-            "lost_abroad",
-            "uk",
-            vec![
-                case("an invoice, cancelled since", british(), &["Invoice 24.00 open 24.00"])
-                    .after(never_paid())
-                    .then(
-                        both(loses(), edits(json!({"status": "cancelled"}))),
-                        &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"],
-                    )
-                    .then(loses(), &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"])
-                    .then(nothing(), &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"]),
-            ],
-        ),
+        lost("lost", "us_single", sales()),
+        lost("lost_payment", "us_single", vec![payment()]),
+        lost("paid_there", "us_single", vec![paid_there()]),
+        lost("lost_abroad", "uk", vec![abroad()]),
     ]
+}
+
+fn unpaid() -> Value {
+    order("processing", false)
+}
+
+fn sales() -> Vec<Case> {
+    vec![
+        case("an invoice, its order cancelled since", unpaid(), OPEN)
+            .after(never_paid())
+            .then(both(loses(), edits(json!({"status": "cancelled"}))), &["Invoice voided"])
+            .then(nothing(), &["Invoice voided"]),
+        case("an invoice, its order in the trash", unpaid(), OPEN)
+            .after(never_paid())
+            .then(both(loses(), trashes()), &["Invoice voided"]),
+        case("a receipt, its order cancelled since", order("completed", true), PAID)
+            .then(
+                both(loses(), edits(json!({"status": "cancelled"}))),
+                &["SalesReceipt 20.00", "needs_attention: cancelled_with_document"],
+            )
+            .then(nothing(), &["SalesReceipt 20.00", "needs_attention: cancelled_with_document"]),
+        case("a refund that is gone since", order("completed", true), PAID)
+            .then(refunds("5.00"), &["RefundReceipt 5.00", "SalesReceipt 20.00"])
+            .then(
+                both(loses(), unrefunds()),
+                &["RefundReceipt 5.00", "SalesReceipt 20.00", "needs_attention: refund_vanished"],
+            ),
+        case("a receipt and its refund", order("completed", true), PAID)
+            .then(refunds("5.00"), &["RefundReceipt 5.00", "SalesReceipt 20.00"])
+            .then(loses(), &["RefundReceipt 5.00", "SalesReceipt 20.00"]),
+        case("an invoice, paid since", unpaid(), OPEN)
+            .after(never_paid())
+            .then(both(loses(), edits(json!({"status": "completed"}))), SETTLED)
+            .then(loses(), SETTLED),
+    ]
+}
+
+fn payment() -> Case {
+    case("the payment alone", unpaid(), OPEN)
+        .after(never_paid())
+        .then(edits(json!({"status": "completed"})), SETTLED)
+        .then(loses_payment(), SETTLED)
+        .then(forgets_calls(), SETTLED)
+        .then(no_call(), SETTLED)
+}
+
+fn paid_there() -> Case {
+    case("paid in QuickBooks, then in the shop", unpaid(), OPEN)
+        .after(never_paid())
+        .then(
+            both(in_books("pay", "Invoice", json!({})), edits(json!({"status": "completed"}))),
+            &["Invoice 20.00"],
+        )
+        .then(forgets_calls(), &["Invoice 20.00"])
+        .then(no_call(), &["Invoice 20.00"])
+}
+
+fn abroad() -> Case {
+    let british = with(
+        unpaid(),
+        json!({"currency": "GBP", "billing": person("Ann", "ann@lee.test", "", "GB")}),
+    );
+    case("an invoice, cancelled since", british, &["Invoice 24.00 open 24.00"])
+        .after(never_paid())
+        .then(
+            both(loses(), edits(json!({"status": "cancelled"}))),
+            &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"],
+        )
+        .then(loses(), &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"])
+        .then(nothing(), &["CreditMemo 24.00", "Invoice 24.00", "Payment 0.00"])
 }
 
 fn never_paid() -> Act {
