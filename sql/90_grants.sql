@@ -15,7 +15,8 @@ grant select on easysync.audit_log to easysync_admin;
 grant execute on function easysync_internal.visible_tenants(), easysync_internal.masked_id(text),
     easysync_internal.worker_pid(), easysync_internal.count_links(text, text, text),
     easysync_internal.read_links(text[]), easysync_internal.setting_definitions(), easysync_internal.words(),
-    easysync_internal.connection_problems(text, text) to easysync_viewer;
+    easysync_internal.connection_problems(text, text),
+    easysync_internal.record_id_of(text, text, text, bigint, text) to easysync_viewer;
 
 -- easysync_viewer: look.
 grant execute on function easysync.sync_status(bigint), easysync.health(), easysync.current_tenant(),

@@ -4520,3 +4520,46 @@ comment on function easysync.dry_run_undo(bigint) is 'What undo would change; wh
 revoke all on all routines in schema easysync, easysync_internal from public;
 grant execute on function easysync.undo(bigint), easysync.dry_run_undo(bigint) to easysync_operator;
 grant execute on all functions in schema easysync_internal to easysync_worker;
+
+-- The id that a record has where it was born: on the platform that it was pulled from, else the hub's.
+-- A link that a push made has a state that both sides agreed on; a pull's has none, and its id is that.
+create function easysync_internal.record_id_of(tenant text, account_key text, entity_name text, hub bigint, remote text) returns text
+    language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    pushed boolean;
+    origin text;
+begin
+    -- Only what the session may see, whatever was asked for.
+    if tenant <> all (easysync.allowed_tenants()) then
+        return null;
+    end if;
+    select l.agreed is not null into pushed from easysync_ledger.links as l
+    where l.tenant_id = tenant and l.account = account_key and l.entity = entity_name and l.remote_id = remote;
+    if not coalesce(pushed, false) then
+        return remote;
+    end if;
+    select l.remote_id into origin from easysync_ledger.links as l
+    where l.hub_id = hub and l.tenant_id = tenant and l.entity = entity_name and l.agreed is null
+    order by l.agreed_at, l.remote_id limit 1;
+    return coalesce(origin, hub::text);
+end
+$$;
+
+create or replace view easysync.links with (security_barrier) as
+select c.name as connection,
+       l.entity,
+       easysync_internal.masked_id(easysync_internal.record_id_of(l.tenant_id, l.account, l.entity, l.hub_id, l.remote_id)) as record_id,
+       l.hub_id,
+       easysync_internal.masked_id(l.remote_id) as remote_id,
+       l.remote_type,
+       l.remote_number,
+       l.remote_version,
+       l.agreed_at,
+       l.deleted_at,
+       l.tenant_id
+from easysync_internal.read_links((select easysync_internal.visible_tenants())) as l
+left join easysync_internal.connections as c on c.tenant_id = l.tenant_id and c.account = l.account;
+
+revoke all on function easysync_internal.record_id_of(text, text, text, bigint, text) from public;
+grant execute on function easysync_internal.record_id_of(text, text, text, bigint, text) to easysync_viewer, easysync_worker;

@@ -33,6 +33,12 @@ fn an_order_is_previewed_pushed_once_and_updated_in_place() -> Result<()> {
             "{shown} has no total of {total:?}"
         );
 
+        let links = "select record_id from easysync.links where remote_type = 'SalesReceipt'";
+        ensure!(
+            bed.text(links)?.as_deref() == Some("175"),
+            "the link tells where the order was born"
+        );
+
         let before = books.calls(bed)?;
         let again: i64 = bed.db.query_one(push, &[])?.get(0);
         let run = books.wait(bed, again)?;
