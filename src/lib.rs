@@ -103,7 +103,8 @@ extension_sql_file!("../sql/63_syncs.sql", name = "syncs", requires = ["streams"
 extension_sql_file!("../sql/64_run.sql", name = "run", requires = ["syncs"]);
 extension_sql_file!("../sql/65_failures.sql", name = "failures", requires = ["run"]);
 extension_sql_file!("../sql/66_health.sql", name = "health", requires = ["failures"]);
-extension_sql_file!("../sql/67_preview.sql", name = "preview", requires = ["health"]);
+extension_sql_file!("../sql/67_plans.sql", name = "plans", requires = ["health"]);
+extension_sql_file!("../sql/67_preview.sql", name = "preview", requires = ["plans"]);
 extension_sql_file!("../sql/68_confirm.sql", name = "confirm", requires = ["preview"]);
 extension_sql_file!("../sql/69_oauth.sql", name = "oauth", requires = ["confirm"]);
 extension_sql_file!("../sql/70_schedules.sql", name = "schedules", requires = ["oauth"]);
