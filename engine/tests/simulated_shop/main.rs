@@ -1,6 +1,7 @@
 //! The WooCommerce connector against the simulated shop, which keeps state and obeys the rules
 //! that were measured (and was written apart from the connector).
 
+mod dry_run;
 mod shop;
 
 use engine::connector::Connector;

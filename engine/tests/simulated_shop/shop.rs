@@ -93,13 +93,28 @@ impl Shop {
     }
 
     pub fn connect_with(&self, key: &str, secret: &str, scheme: &str) -> WooCommerce {
+        WooCommerce::open(&self.connection(key, secret, scheme), &self.http()).unwrap()
+    }
+
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(ShopClock(self.handle.clock.clone()))
+    }
+
+    pub fn http(&self) -> Arc<HttpContext> {
         let config = HttpConfig {
             policy: AddressPolicy::parse("127.0.0.1").unwrap(),
             ca_pem: Some(self.handle.ca_pem.clone().into_bytes()),
-            clock: Arc::new(ShopClock(self.handle.clock.clone())),
+            clock: self.clock(),
         };
-        let http = HttpContext::new(config).unwrap();
-        WooCommerce::open(&self.connection(key, secret, scheme), &http).unwrap()
+        HttpContext::new(config).unwrap()
+    }
+
+    /// Streams of all entities, with a key of the shop.
+    pub fn streams(&self) -> Vec<Stream> {
+        let (key, secret) = self.handle.shop.key("read_only").unwrap();
+        let connection = self.connection(&key, &secret, "https");
+        let stream = |entity| Stream { connection: connection.clone(), ..self.stream(entity) };
+        [Entity::Customers, Entity::Products, Entity::Orders, Entity::Refunds].map(stream).to_vec()
     }
 
     fn connection(&self, key: &str, secret: &str, scheme: &str) -> Arc<Connection> {

@@ -103,6 +103,13 @@ impl MemStore {
         edit(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Gives the streams other mapping rules, as `easysync.set_mapping` will.
+    pub fn set_rules(&self, rules: impl Fn(Entity) -> Option<serde_json::Value>) {
+        self.edit(|state| {
+            state.streams.iter_mut().for_each(|stream| stream.rules = rules(stream.entity));
+        });
+    }
+
     /// Looks at the state, for checks.
     pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
