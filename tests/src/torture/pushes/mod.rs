@@ -260,7 +260,8 @@ impl Torture {
             let run = self.full_sync()?;
             let failures = self.failures()?;
             let well = matches!(run.status.as_str(), "succeeded" | "partial");
-            if well && failures.is_empty() {
+            // The grant may have turned out to be gone since it was looked at: then nothing was pushed.
+            if well && failures.is_empty() && self.books_status()? == "connected" {
                 return Ok(());
             }
             if began.elapsed() > REST {
@@ -289,11 +290,15 @@ impl Torture {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
+    fn books_status(&mut self) -> Result<String> {
+        let status = "select status from easysync.connections where connection = 'books'";
+        Ok(self.bed.text(status)?.unwrap_or_default())
+    }
+
     /// A failover may lose the newest token, and with it the grant: then a person gives it anew.
     /// Without a failover nothing may lose it.
     fn grant_again(&mut self) -> Result<()> {
-        let status = "select status from easysync.connections where connection = 'books'";
-        let status = self.bed.text(status)?.unwrap_or_default();
+        let status = self.books_status()?;
         if status == "connected" {
             return Ok(());
         }
