@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 venv=$target/public-client
 if [ ! -e "$venv/ready" ]; then
-    python3 -m venv "$venv"
+    # What an earlier try left half made may be of another Python.
+    python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check 'woocommerce==3.0.0'
     touch "$venv/ready"
 fi

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 home=$target/public-quickbooks
 if [ ! -e "$home/ready" ]; then
+    # What an earlier try left half made may be of another Python.
+    rm -rf "$home"
     mkdir -p "$home"
     python3 -m venv "$home/venv"
     "$home/venv/bin/pip" install --quiet --disable-pip-version-check \
