@@ -93,7 +93,7 @@ begin
         -- A reference of the record could not be resolved when it was stored (a line's product was
         -- not here yet): it counts as changed until it is.
         refs_pending boolean not null default false,
-        created_by bigint,              -- sync that made the hub's row; null: it was there, or is from before 0.2.0
+        created_by bigint,              -- sync that made the hub's row; null: it was there, or is from before 0.3.0
         tenant_id text collate "C" not null,
         account text collate "C" not null,             -- connections.account
         entity text collate "C" not null,

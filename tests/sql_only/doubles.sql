@@ -5,7 +5,7 @@ create function easysync_internal.masked(text text) returns text language sql im
 create function easysync_internal.masked_json(value jsonb) returns jsonb language sql immutable strict as $$ select value $$;
 create function easysync_internal.wake_for("table" text) returns void language sql volatile as $$ select $$;
 create function easysync_internal.rescan() returns void language sql volatile as $$ select $$;
-create function easysync_internal.library_version() returns text language sql stable as $$ select '0.1.0-double' $$;
+create function easysync_internal.library_version() returns text language sql stable as $$ select '0.3.0-double' $$;
 create function easysync_internal.node_instance() returns text language sql stable
     as $$ select coalesce(nullif(current_setting('easysync.instance', true), ''), 'double-node') $$;
 create function easysync_internal.worker_status() returns jsonb language sql stable as $$

@@ -24,8 +24,8 @@ chmod 755 "$work"
 {
     cat "$root/sql/00_schemas_roles.sql" "$here/doubles.sql"
     for file in "$root"/sql/[1-9]*.sql; do cat "$file"; done
-} > "$work$share/extension/easysync--0.1.0.sql"
-printf "default_version = '0.1.0'\nrelocatable = false\nsuperuser = true\ntrusted = true\n" > "$work$share/extension/easysync.control"
+} > "$work$share/extension/easysync--0.3.0.sql"
+printf "default_version = '0.3.0'\nrelocatable = false\nsuperuser = true\ntrusted = true\n" > "$work$share/extension/easysync.control"
 
 export PGHOST=$work PGPORT=54329 PGUSER=postgres PGDATABASE=postgres
 cd "$work"
