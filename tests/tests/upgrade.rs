@@ -38,8 +38,7 @@ fn offer(environment: &Environment) -> Result<Vec<String>> {
     let share = PathBuf::from(String::from_utf8(config.stdout)?.trim()).join("extension");
     let (older, present) = ("0.0.1", env!("CARGO_PKG_VERSION"));
     let script = share.join(format!("easysync--{present}.sql"));
-    let fresh =
-        std::fs::read_to_string(&script).with_context(|| script.display().to_string())?;
+    let fresh = std::fs::read_to_string(&script).with_context(|| script.display().to_string())?;
     for (name, text) in [
         (format!("easysync--{older}.sql"), format!("{fresh}\n{OLDER}")),
         (format!("easysync--{older}--{present}.sql"), update_script(&fresh)?),
@@ -100,7 +99,7 @@ fn update(bed: &mut Bed, version: &str) -> Result<()> {
 #[test]
 fn an_older_version_updates_to_what_a_fresh_install_is() -> Result<()> {
     let versions = offer(&Environment::find()?)?;
-        with_bed("upgrade", Setup::default(), |bed| {
+    with_bed("upgrade", Setup::default(), |bed| {
         versions.iter().try_for_each(|version| update(bed, version))
     })
 }
