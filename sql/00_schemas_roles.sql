@@ -1,8 +1,32 @@
 -- easysync: schemas and roles. First file of the install script; the functions of the library
 -- (schema easysync_internal, language c) come right after it, then 10_tables.sql and the rest in
--- the order of their numbers.
+-- the order of their numbers. 99_ownership.sql hands everything to easysync_owner.
 
--- What people call and read. What lies behind it: nobody is granted anything there but the worker.
+-- Nothing here finds a function, an operator or a type of somebody else's: CREATE EXTENSION runs the
+-- script as a superuser.
+set local search_path = pg_catalog, pg_temp;
+
+-- What people call and read, what lies behind it (nobody is granted anything there but the worker),
+-- and the id map and write requests, which outlive the extension. A schema that another role has laid
+-- ready could hold anything.
+do $$
+declare
+    taken record;
+begin
+    for taken in
+        select n.nspname, r.rolname, r.rolsuper
+        from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+        where n.nspname in ('easysync', 'easysync_internal', 'easysync_ledger')
+    loop
+        -- A ledger that outlived the extension, or that a dump brought along.
+        continue when taken.nspname = 'easysync_ledger' and (taken.rolsuper or taken.rolname = 'easysync_owner');
+        raise exception using errcode = '42501',
+            message = format('schema %I exists and belongs to role %I', taken.nspname, taken.rolname),
+            detail = 'category: validation, code: foreign_schema',
+            hint = format('See what is in it, then DROP SCHEMA %I or rename it, and create the extension again.', taken.nspname);
+    end loop;
+end
+$$;
 create schema easysync;
 create schema if not exists easysync_internal;
 comment on schema easysync is 'Keeps a shop, the books and a warehouse in step: what people call and read';
@@ -15,9 +39,10 @@ revoke all on schema easysync, easysync_internal from public;
 do $$
 declare
     role_name text;
+    member_name text;
 begin
-    foreach role_name in array array['easysync_viewer', 'easysync_operator', 'easysync_admin',
-                                     'easysync_webhook', 'easysync_worker'] loop
+    foreach role_name in array array['easysync_owner', 'easysync_worker', 'easysync_viewer', 'easysync_operator',
+                                     'easysync_admin', 'easysync_webhook'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
             begin
                 execute format('create role %I nologin', role_name);
@@ -26,6 +51,27 @@ begin
             end;
         end if;
     end loop;
+    -- easysync_owner owns everything of ours, easysync_worker reads every credential: nobody is either.
+    select r.rolname into role_name from pg_catalog.pg_roles as r
+    where r.rolname in ('easysync_owner', 'easysync_worker')
+      and (r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls)
+    order by 1 limit 1;
+    if found then
+        raise exception using errcode = '42501', message = format('role %I has rights of its own', role_name),
+            detail = 'category: validation, code: foreign_role',
+            hint = format('ALTER ROLE %I NOSUPERUSER NOLOGIN NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS, and create the extension again.', role_name);
+    end if;
+    select r.rolname, m.rolname into role_name, member_name
+    from pg_catalog.pg_auth_members as a
+    join pg_catalog.pg_roles as r on r.oid = a.roleid
+    join pg_catalog.pg_roles as m on m.oid = a.member
+    where r.rolname in ('easysync_owner', 'easysync_worker') and not m.rolsuper
+    order by 1, 2 limit 1;
+    if found then
+        raise exception using errcode = '42501', message = format('role %I is a member of %I', member_name, role_name),
+            detail = 'category: validation, code: foreign_member',
+            hint = format('REVOKE %I FROM %I, and create the extension again.', role_name, member_name);
+    end if;
     -- viewer < operator < admin; whoever may trigger may also deliver an event.
     if not pg_has_role('easysync_operator', 'easysync_viewer', 'member') then
         grant easysync_viewer to easysync_operator;
@@ -36,6 +82,17 @@ begin
     if not pg_has_role('easysync_operator', 'easysync_webhook', 'member') then
         grant easysync_webhook to easysync_operator;
     end if;
+    -- The ledger's schema is made here, since making it takes a right on the database that easysync_owner
+    -- doesn't have; its tables come with the first connect. It is no member: DROP EXTENSION leaves it.
+    if not exists (select from pg_catalog.pg_namespace where nspname = 'easysync_ledger') then
+        create schema easysync_ledger;
+        alter extension easysync drop schema easysync_ledger;
+        comment on schema easysync_ledger is
+            'easysync: links and write requests; keep it when the extension goes, or records are created twice';
+    end if;
+    alter schema easysync_ledger owner to easysync_owner;
+    revoke all on schema easysync_ledger from public;
+    grant usage on schema easysync_ledger to easysync_worker;
 end
 $$;
 

@@ -18,42 +18,30 @@ create function easysync_internal.create_ledger() returns void
 as $function$
 begin
     -- Two first connects at once: the second finds everything made.
-    perform pg_advisory_xact_lock(hashtextextended('easysync_ledger', 0));
-    -- Not a schema that somebody laid ready for us, with triggers of his own on the tables.
-    if exists (select from pg_namespace
-               where nspname = 'easysync_ledger'
-                 and nspowner not in (select oid from pg_roles where rolsuper or rolname = 'easysync_worker')) then
-        perform easysync_internal.raise_error('42501', 'schema easysync_ledger belongs to another role',
-            'category: validation, code: foreign_ledger',
-            'ALTER SCHEMA easysync_ledger OWNER TO easysync_worker, if you trust what is in it.');
-    end if;
+    perform easysync_internal.lock_exclusive('ledger');
     if to_regclass('easysync_ledger.links_created_by') is not null
        and to_regclass('easysync_ledger.sync_requests') is not null
-       and to_regclass('easysync_ledger.hubs') is not null then
+       and exists (select from pg_attribute where attrelid = to_regclass('easysync_ledger.hubs') and attname = 'hub_owner') then
         perform easysync_internal.go_on_counting();
         return;
     end if;
-    create schema if not exists easysync_ledger;
-    comment on schema easysync_ledger is
-        'easysync: links and write requests; keep it when the extension goes, or records are created twice';
     perform easysync_internal.create_links();
     perform easysync_internal.create_requests();
-    -- Which hub schemas there are, at which version, and which tenant uses which.
+    -- Which hub schemas there are, at which version, whose they are, and which tenant uses which.
     create table if not exists easysync_ledger.hubs (
         schema_name text primary key,
         schema_version integer not null,
         created_at timestamptz not null default now(),
-        created_by name not null
+        created_by name not null,
+        -- The role that the hub's tables belonged to when create_hub took them: rows of anybody else's
+        -- are neither read nor written.
+        hub_owner name not null
     );
     create table if not exists easysync_ledger.tenants (
         tenant_id text primary key,
         hub_schema text not null
     );
-    alter schema easysync_ledger owner to easysync_worker;
-    alter table easysync_ledger.links owner to easysync_worker;
-    alter table easysync_ledger.sync_requests owner to easysync_worker;
-    alter table easysync_ledger.hubs owner to easysync_worker;
-    alter table easysync_ledger.tenants owner to easysync_worker;
+    grant select, insert, update, delete on all tables in schema easysync_ledger to easysync_worker;
     perform easysync_internal.go_on_counting();
 end
 $function$;
@@ -133,6 +121,11 @@ begin
 end
 $function$;
 revoke all on function easysync_internal.create_links() from public;
+
+-- For the worker, which fills the table and doesn't own it.
+create function easysync_internal.analyze_links() returns void
+    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ begin analyze (skip_locked) easysync_ledger.links; end $$;
 
 -- Write requests (intents): committed before the request is sent, with the answer after. Bodies,
 -- never headers or tokens.

@@ -111,8 +111,7 @@ end
 $$;
 
 -- Who did what. Nobody but the owner of the log writes to it, and only here. The text of a value never
--- holds credentials: callers pass what a view would show, and mask what people typed. The worker is a
--- session of the first superuser: it is called what it works as.
+-- holds credentials: callers pass what a view would show, and mask what people typed.
 create function easysync_internal.audit(tenant text, action text, object text, old_value jsonb, new_value jsonb,
                                         sync_id bigint default null)
     returns void
@@ -120,11 +119,8 @@ create function easysync_internal.audit(tenant text, action text, object text, o
 as $$
     insert into easysync_internal.audit_log (tenant_id, session_user_name, current_user_name, action, object,
                                              old_value, new_value, sync_id, client_addr)
-    select tenant, case when a.backend_type = 'easysync worker' then 'easysync_worker' else session_user end,
-           case when a.backend_type = 'easysync worker' then 'easysync_worker'
-                else coalesce(nullif(current_setting('role'), 'none'), session_user) end,
+    select tenant, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user),
            action, object, old_value, new_value, sync_id, inet_client_addr()
-    from (select max(p.backend_type) as backend_type from pg_stat_get_activity(pg_backend_pid()) as p) as a
 $$;
 
 -- An id as views may show it: a guest's id is an e-mail address.

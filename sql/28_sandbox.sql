@@ -39,14 +39,10 @@ create function easysync_internal.may_start(tenant text) returns boolean
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not pg_try_advisory_xact_lock_shared(easysync_internal.sandbox_lock(coalesce(easysync_internal.live_of(tenant), tenant))) then
+    if not easysync_internal.try_lock_shared('sandbox ' || coalesce(easysync_internal.live_of(tenant), tenant)) then
         return false;
     end if;
     -- A statement of its own: it sees what was committed before the lock was had.
     return tenant <> all (easysync_internal.resting_tenants());
 end
 $$;
-
-create function easysync_internal.sandbox_lock(live text) returns bigint
-    language sql immutable set search_path = pg_catalog, pg_temp
-as $$ select hashtextextended('easysync sandbox ' || live, 0) $$;

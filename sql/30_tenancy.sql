@@ -13,9 +13,7 @@ as $$
 declare
     gateways text;
 begin
-    -- Loads the library: until then the setting would be a placeholder that anyone can fill.
-    perform easysync_internal.library_version();
-    gateways := coalesce(current_setting('easysync.gateway_roles', true), '');
+    gateways := easysync_internal.gateway_roles();
     if session_user <> all (regexp_split_to_array(btrim(gateways), '\s*,\s*')) then
         return null;
     end if;
@@ -32,8 +30,16 @@ create function easysync_internal.own_tenants() returns text[]
 as $$
 declare
     claim text := easysync_internal.claimed_tenant();
+    in_hand text := easysync_internal.tenant_in_hand();
     tenants text[];
 begin
+    -- Code of a hub's owner (a trigger, a policy), run while the hub is read or written: it is let to
+    -- that tenant, whoever's session it is.
+    if in_hand is not null then
+        return array[coalesce(easysync_internal.live_of(in_hand), in_hand)];
+    elsif easysync_internal.is_worker_session() then
+        return '{}';
+    end if;
     if claim is not null then
         -- A sandbox is reached by its tenant, and only while it is on.
         return case when easysync_internal.is_twin(claim) then array[]::text[] else array[claim] end;

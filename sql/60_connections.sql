@@ -177,14 +177,16 @@ begin
     if easysync_internal.is_twin(tenant) then
         hub := easysync_internal.sandbox_hub(hub);
     end if;
-    if exists (select from easysync_internal.hub_tables() as t where to_regclass(format('%I.%I', hub, t.table_name)) is null)
-       or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub) then
+    if exists (select from easysync_internal.hub_tables() as t where easysync_internal.relation_of(hub, t.table_name) is null)
+       or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub)
+       -- Before a DROP EXTENSION took them away there were triggers.
+       or exists (select from easysync_internal.hub_tables() as t
+                  where not exists (select from pg_trigger as g where g.tgname = 'easysync_insert'
+                                    and g.tgrelid = easysync_internal.relation_of(hub, t.table_name))) then
         perform easysync.create_hub(hub);
-    else
-        -- Made before, perhaps by another owner, for another tenant, or before a DROP EXTENSION took
-        -- the triggers away.
-        perform easysync_internal.make_hub_triggers(hub);
-        perform easysync_internal.note_hub(tenant, hub);
+    elsif easysync_internal.hub_schema(tenant) is distinct from hub then
+        -- Made before, for another tenant: whoever owns it may share it.
+        perform easysync_internal.note_hub(tenant, hub, easysync_internal.owner_of_hub(hub));
     end if;
 end
 $$;

@@ -33,7 +33,7 @@ declare
 begin
     perform easysync_internal.check_word('key_step', step, 'Steps');
     -- A standby that is promoted before it has the new key could open nothing.
-    if step = 'both' and exists (select from pg_stat_get_wal_senders() as s where s.state is not null) then
+    if step = 'both' and exists (select from pg_stat_get_wal_senders() as s where s.pid is not null) then
         perform easysync_internal.raise_error('YS409', 'standbys are attached: they need the new key first',
             'category: conflict, code: standbys_attached',
             'SELECT easysync.rotate_encryption_key(''prepare''), copy the key file to each standby, then ''activate''.');

@@ -100,14 +100,13 @@ create function easysync_internal.hub_has_status(tenant text, entity text, statu
     language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
-    relation regclass := to_regclass(format('%I.%I', easysync_internal.hub_schema(tenant), entity));
-    seen boolean;
+    hub text := easysync_internal.hub_schema(tenant);
 begin
-    if relation is null then
-        return false;
-    end if;
-    execute format('select exists (select from %s where tenant_id = $1 and status = $2)', relation) into seen using tenant, status;
-    return seen;
+    return easysync_internal.relation_of(hub, entity) is not null
+       and (select h.line[1]::boolean
+            from easysync_internal.hub_query(hub, array[entity], format(
+                'select array[exists (select from %I.%I where tenant_id = $1 and status = $3 #>> ''{}'')::text]', hub, entity),
+                tenant, null, to_jsonb(status)) as h (line));
 end
 $$;
 

@@ -17,7 +17,7 @@ begin
             'category: validation, code: isolation_level', 'BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED;');
     end if;
     -- The worker starts nothing for either of the two from here to the end of this transaction.
-    perform pg_advisory_xact_lock(easysync_internal.sandbox_lock(live));
+    perform easysync_internal.lock_exclusive('sandbox ' || live);
     select * into known from easysync_internal.sandboxes as s where s.tenant_id = live;
     if coalesce(known.enabled, false) = set_sandbox.enabled then
         raise notice 'tenant "%" is % already', live, case when set_sandbox.enabled then 'in its sandbox' else 'live' end;

@@ -1,6 +1,7 @@
 //! Errors of Postgres as the engine sees them, and the engine's as SQL sees them.
 
 use engine::{Category, Error};
+use pgrx::ereport;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgSqlErrorCode, spi};
 use serde_json::{Value, json};
@@ -68,6 +69,25 @@ impl From<DbError> for Error {
         Error::new(Category::Internal, error.sqlstate.clone(), message)
             .hint("See the server's log.")
     }
+}
+
+/// What came of work in a session; its error is raised as one of Postgres.
+pub fn raised<T>(result: DbResult<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => {
+            ereport!(ERROR, code_of(&error.sqlstate), error.message);
+        }
+    }
+}
+
+/// The code as pgrx knows it; one that it doesn't know is an internal error.
+fn code_of(sqlstate: &str) -> PgSqlErrorCode {
+    let bits = sqlstate
+        .bytes()
+        .rev()
+        .fold(0i32, |bits, character| bits << 6 | i32::from(character.wrapping_sub(b'0')) & 0x3f);
+    PgSqlErrorCode::from(bits as isize)
 }
 
 /// Five characters, six bits each (`MAKE_SQLSTATE`).

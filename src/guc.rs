@@ -111,6 +111,11 @@ pub fn credential_dir() -> Option<PathBuf> {
     text(&CREDENTIAL_DIR).map(|dir| data_directory().join(dir))
 }
 
+/// Login roles whose JWT claims are believed, as they were set.
+pub fn gateway_roles() -> String {
+    text(&GATEWAY_ROLES).unwrap_or_default()
+}
+
 pub fn instance() -> Option<String> {
     text(&INSTANCE)
 }

@@ -8,6 +8,7 @@ mod api;
 mod error;
 mod guc;
 mod host;
+mod locks;
 mod pace;
 mod secrets;
 mod shmem;
@@ -48,8 +49,15 @@ extension_sql_file!(
         api::easysync_internal::node_instance,
         api::easysync_internal::key_file_status,
         api::easysync_internal::rotate_key,
-        api::easysync_internal::changes_suppressed,
-        api::easysync_internal::change_origin,
+        api::easysync_internal::hub_query,
+        api::easysync_internal::as_owner,
+        api::easysync_internal::acts_as,
+        api::easysync_internal::gateway_roles,
+        api::easysync_internal::tenant_in_hand,
+        api::easysync_internal::is_worker_session,
+        api::easysync_internal::lock_exclusive,
+        api::easysync_internal::try_lock_shared,
+        api::easysync_internal::note_hub_change,
         api::easysync_internal::preview,
         api::easysync_internal::preview_pulls,
         api::easysync_internal::preview_undo,
@@ -112,3 +120,4 @@ extension_sql_file!("../sql/71_webhooks.sql", name = "webhooks", requires = ["sc
 extension_sql_file!("../sql/72_sandbox.sql", name = "sandbox", requires = ["webhooks"]);
 extension_sql_file!("../sql/73_undo.sql", name = "undo", requires = ["sandbox"]);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["undo"]);
+extension_sql_file!("../sql/99_ownership.sql", name = "ownership", requires = ["grants"]);

@@ -3,10 +3,12 @@
 //! of class YS.
 
 mod accounts;
+mod changes;
 mod instance;
 mod keys;
 mod oauth;
 mod preview;
+mod roles;
 mod schedules;
 mod status;
 mod tokens;
@@ -104,16 +106,74 @@ mod easysync_internal {
         JsonB(super::keys::rotate(step))
     }
 
-    /// Is the change that fires the trigger a pull's own, and nobody else takes it?
+    /// Rows of a statement of ours on tables of a hub, carried out as the hub's owner; each row is an
+    /// array of texts. `$1` is the tenant, `$2` ids, `$3` more values. The tables are locked and looked
+    /// at first.
     #[pg_extern(volatile, parallel_unsafe)]
-    fn changes_suppressed() -> bool {
-        crate::store::changes_suppressed()
+    fn hub_query(
+        hub: &str,
+        tables: Vec<Option<String>>,
+        statement: &str,
+        tenant: &str,
+        ids: Option<Vec<Option<i64>>>,
+        more: Option<JsonB>,
+    ) -> SetOfIterator<'static, Vec<Option<String>>> {
+        let tables: Vec<String> = tables.into_iter().flatten().collect();
+        let more = more.map(|json| json.0);
+        let rows = crate::store::hub_query(hub, &tables, statement, tenant, ids, more);
+        SetOfIterator::new(crate::error::raised(rows))
     }
 
-    /// The connection whose pull makes the change; null: an application.
+    /// Carries out commands as a role that the session's user may act as: a superuser as itself alone.
     #[pg_extern(volatile, parallel_unsafe)]
-    fn change_origin() -> Option<String> {
-        crate::store::change_origin()
+    fn as_owner(owner: &str, commands: Vec<Option<String>>) {
+        let commands: Vec<String> = commands.into_iter().flatten().collect();
+        crate::error::raised(crate::host::command_as(owner, &commands));
+    }
+
+    /// Is a role another one, or its member? That a superuser may do everything doesn't count.
+    #[pg_extern(stable, parallel_safe)]
+    fn acts_as(member: &str, role: &str) -> bool {
+        super::roles::acts_as(member, role)
+    }
+
+    /// `easysync.gateway_roles`, which only the server's owner may read.
+    #[pg_extern(stable, parallel_safe)]
+    fn gateway_roles() -> String {
+        crate::guc::gateway_roles()
+    }
+
+    /// The tenant whose hub is being read or written just now, by whatever code of its owner asks.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn tenant_in_hand() -> Option<String> {
+        crate::host::tenant_in_hand()
+    }
+
+    /// Is this the worker's session?
+    #[pg_extern(stable, parallel_unsafe)]
+    fn is_worker_session() -> bool {
+        crate::worker::is_this_process()
+    }
+
+    /// Waits for a lock of ours, alone, to the end of the transaction.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn lock_exclusive(name: &str) {
+        crate::locks::exclusive(name);
+    }
+
+    /// Takes a lock of ours beside others, if nobody has it alone.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn try_lock_shared(name: &str) -> bool {
+        crate::locks::try_shared(name)
+    }
+
+    /// Notes changes of hub tables (sql/42_hub_changes.sql).
+    #[pg_trigger]
+    fn note_hub_change<'a>(
+        trigger: &'a PgTrigger<'a>,
+    ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, PgTriggerError> {
+        super::changes::note(trigger)?;
+        Ok(None)
     }
 
     /// What a push would change: `changes`, or `errors`. Writes nothing.

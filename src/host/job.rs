@@ -1,6 +1,7 @@
 //! One job: a transaction (or a subtransaction of a session's), an identity, and no error that
 //! gets away.
 
+use super::foreign;
 use crate::error::{DbError, DbResult};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -19,7 +20,8 @@ unsafe extern "C-unwind" {
 }
 
 /// Runs `work` in a transaction of its own: committed if it returns `Ok`, else rolled back.
-/// Errors of Postgres and panics come back as an error.
+/// Errors of Postgres and panics come back as an error. Whatever settings it changes, or what it set
+/// off on foreign ground, end with it.
 pub fn in_transaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
@@ -27,9 +29,11 @@ pub fn in_transaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             enable_timeout_after(STATEMENT_TIMEOUT, JOB_TIMEOUT_MS);
-            let result = work();
+            let nest = pg_sys::NewGUCNestLevel();
+            let result = work().and_then(|done| foreign::settle().map(|()| done));
             disable_timeout(STATEMENT_TIMEOUT, false);
             if result.is_ok() {
+                pg_sys::AtEOXact_GUC(false, nest);
                 pg_sys::PopActiveSnapshot();
                 pg_sys::CommitTransactionCommand();
             }
@@ -41,6 +45,7 @@ pub fn in_transaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
         if result.is_err() {
             disable_timeout(STATEMENT_TIMEOUT, false);
             pg_sys::AbortOutOfAnyTransaction();
+            foreign::forget_unsettled();
         }
         pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
         result
@@ -69,17 +74,15 @@ pub fn in_subtransaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
     }
 }
 
-/// Runs `work` as another role, security-restricted: triggers and functions that it sets off can't
-/// change the role, and get no right of ours. An error leaves the role to the (sub)transaction's
+/// Runs `work` as a role of ours, which nothing in it can change. It touches our own tables only:
+/// foreign relations are [`foreign::as_owner`]'s. An error leaves the role to the (sub)transaction's
 /// rollback, which restores it.
 pub fn as_role<R>(role: pg_sys::Oid, work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
     unsafe {
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
         pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
-        let restricted = context
-            | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
-            | pg_sys::SECURITY_RESTRICTED_OPERATION as i32;
-        pg_sys::SetUserIdAndSecContext(role, restricted);
+        let pinned = context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+        pg_sys::SetUserIdAndSecContext(role, pinned);
         let result = work();
         pg_sys::SetUserIdAndSecContext(user, context);
         result

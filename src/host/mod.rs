@@ -3,12 +3,14 @@
 //! Postgres (pgrx panics where one does).
 
 mod bridge;
+mod foreign;
 mod job;
 mod runtime;
 mod session;
 mod wall_clock;
 
 pub use bridge::{Bridge, wait};
+pub use foreign::{Access, as_owner, command_as, settle, tenant_in_hand, with_plain_settings};
 pub use job::{as_role, in_subtransaction, in_transaction};
 pub use runtime::build_runtime;
 pub use session::{block_on, block_on_with};

@@ -123,3 +123,49 @@ pub fn drop_plan(sync_id: SyncId) -> DbResult<()> {
     )?;
     Ok(())
 }
+
+/// Does any stream push at all? Where none does nothing is noted: nobody would read it.
+pub fn hub_is_pushed() -> DbResult<bool> {
+    let pushed: Option<bool> = spi::one(
+        "select exists (select from easysync_internal.streams where direction in ('push', 'two_way'))",
+        &[],
+    )?;
+    Ok(pushed.unwrap_or(false))
+}
+
+/// Notes documents of a hub as changed.
+pub fn note_changes(
+    schema: &str,
+    entity: &str,
+    operation: &str,
+    tenants: Vec<Option<String>>,
+    ids: Vec<Option<i64>>,
+) -> DbResult<()> {
+    let origin = super::change_origin();
+    let args = [
+        schema.into(),
+        entity.into(),
+        operation.into(),
+        origin.as_deref().into(),
+        Arg::Texts(tenants),
+        Arg::Ints(ids),
+    ];
+    spi::run(
+        "insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
+         select u.tenant_id, $1, $2, u.id, $3, $4
+           from pg_catalog.unnest($5::text[], $6::bigint[]) as u (tenant_id, id)",
+        &args,
+    )?;
+    Ok(())
+}
+
+/// Notes that a table of a hub was emptied.
+pub fn note_truncate(schema: &str, entity: &str) -> DbResult<()> {
+    let origin = super::change_origin();
+    spi::run(
+        "insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
+         values (null, $1, $2, null, 'truncate', $3)",
+        &[schema.into(), entity.into(), origin.as_deref().into()],
+    )?;
+    Ok(())
+}

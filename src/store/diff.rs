@@ -5,7 +5,6 @@
 use super::rows::{Outgoing, Target, type_name};
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
-use crate::host;
 use engine::model::{Cell, ColumnKind};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -59,10 +58,8 @@ impl Target<'_> {
             let columns = self.set_columns(mask);
             let sql = self.compare_statement(&columns, lock);
             let args = self.update_args(&columns, &group);
-            let compared = host::as_role(self.relation.owner, || {
-                spi::rows(&sql, &args, |row| {
-                    Ok((required::<i64>(row, 1)?, required::<String>(row, 2)?))
-                })
+            let compared = self.relation.rows(&sql, &args, |row| {
+                Ok((required::<i64>(row, 1)?, required::<String>(row, 2)?))
             })?;
             for (id, fields) in compared {
                 found.insert(id, parse(&fields)?);
@@ -178,14 +175,12 @@ impl Target<'_> {
         );
         let args = [self.tenant.into(), Arg::Ints(ids.iter().copied().map(Some).collect())];
         let sql = locking(query, lock);
-        host::as_role(self.relation.owner, || {
-            spi::rows(&sql, &args, |row| {
-                Ok(Removed {
-                    id: required(row, 1)?,
-                    parent: row.get(2)?,
-                    source_id: row.get(3)?,
-                    fields: parse(&required::<String>(row, 4)?)?,
-                })
+        self.relation.rows(&sql, &args, |row| {
+            Ok(Removed {
+                id: required(row, 1)?,
+                parent: row.get(2)?,
+                source_id: row.get(3)?,
+                fields: parse(&required::<String>(row, 4)?)?,
             })
         })
     }
@@ -202,7 +197,7 @@ impl Target<'_> {
             self.relation.qualified()
         );
         let args = [self.tenant.into(), Arg::Ints(documents.iter().copied().map(Some).collect())];
-        host::as_role(self.relation.owner, || spi::rows(&sql, &args, |row| required(row, 1)))
+        self.relation.rows(&sql, &args, |row| required(row, 1))
     }
 }
 

@@ -1,11 +1,10 @@
 //! Lines of documents. They keep their hub ids when a document changes: other rows refer to them.
 
 use super::diff::{self, Fields};
-use super::lookup::Hub;
+use super::hub::Hub;
 use super::rows::{Outgoing, References, Target};
-use super::spi::{self, Arg, required};
+use super::spi::{Arg, required};
 use crate::error::DbResult;
-use crate::host;
 use engine::model::{Cell, Row, TableId};
 use engine::store::Stream;
 use serde_json::json;
@@ -166,9 +165,7 @@ fn refund_lines_of(hub: &mut Hub, tenant: &str, ids: &[i64]) -> DbResult<Vec<(i6
         refunds.qualified(),
     );
     let args = [tenant.into(), Arg::Ints(ids.iter().copied().map(Some).collect())];
-    host::as_role(lines.owner, || {
-        spi::rows(&sql, &args, |row| Ok((required(row, 1)?, required(row, 2)?)))
-    })
+    lines.rows(&sql, &args, |row| Ok((required(row, 1)?, required(row, 2)?)))
 }
 
 /// Lines that documents have, by document and source id. Lines born here (without a source id) are
@@ -186,9 +183,9 @@ fn existing(target: &Target<'_>, documents: &[i64]) -> DbResult<HashMap<(i64, St
         table = target.relation.qualified(),
     );
     let args = [target.tenant.into(), Arg::Ints(documents.iter().copied().map(Some).collect())];
-    let rows = spi::rows(&sql, &args, |row| {
-        Ok(((required(row, 1)?, required(row, 2)?), required(row, 3)?))
-    })?;
+    let rows = target
+        .relation
+        .rows(&sql, &args, |row| Ok(((required(row, 1)?, required(row, 2)?), required(row, 3)?)))?;
     Ok(rows.into_iter().collect())
 }
 
@@ -204,13 +201,13 @@ fn delete(hub: &mut Hub, target: &Target<'_>, table: TableId, ids: Vec<i64>) -> 
             "update {} set order_line_id = null where tenant_id = $1 and order_line_id = any ($2)",
             refund_lines.qualified()
         );
-        host::as_role(refund_lines.owner, || spi::run(&sql, &args))?;
+        refund_lines.run(&sql, &args)?;
     }
     let sql = format!(
         "delete from {} where tenant_id = $1 and id = any ($2)",
         target.relation.qualified()
     );
-    host::as_role(target.relation.owner, || spi::run(&sql, &args))?;
+    target.relation.run(&sql, &args)?;
     Ok(())
 }
 

@@ -2,11 +2,26 @@
 
 use super::copy::CopyBuffer;
 use super::spi::{self, Arg, required};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
 use engine::model::{Entity, Record};
 use engine::store::Stream;
 use pgrx::pg_sys;
 use std::cell::RefCell;
+
+/// The table of links, which is ours.
+pub fn table_oid() -> DbResult<pg_sys::Oid> {
+    let oid = unsafe {
+        let namespace = pg_sys::get_namespace_oid(c"easysync_ledger".as_ptr(), true);
+        pg_sys::get_relname_relid(c"links".as_ptr(), namespace)
+    };
+    match oid {
+        pg_sys::InvalidOid => Err(DbError::new(
+            "42P01",
+            "table easysync_ledger.links is missing: call easysync.create_hub()",
+        )),
+        oid => Ok(oid),
+    }
+}
 
 /// The link of a record, as a page needs it.
 #[derive(Debug, Clone)]
@@ -213,8 +228,7 @@ pub fn insert(stream: &Stream, links: &[NewLink<'_>]) -> DbResult<()> {
         buffer.optional(link.record.raw.as_deref());
         buffer.end_row();
     }
-    let table = super::lookup::relation("easysync_ledger", "links")?;
-    buffer.copy_into(table.oid, &COLUMNS)?;
+    buffer.copy_into(table_oid()?, &COLUMNS)?;
     note_added(stream, links);
     Ok(())
 }

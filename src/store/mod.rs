@@ -4,6 +4,7 @@ mod changes;
 mod copy;
 mod diff;
 mod housekeeping;
+mod hub;
 mod identity;
 mod lines;
 mod links;
@@ -33,6 +34,8 @@ use engine::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use changes::{hub_is_pushed, note_changes, note_truncate};
+pub use hub::query as hub_query;
 pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use look::LookStore;
 pub use page::{change_origin, changes_suppressed};

@@ -7,9 +7,9 @@ mod journal;
 mod look;
 mod progress;
 
+use super::hub::Hub;
 use super::look::Overlay;
-use super::lookup::{self, Hub};
-use super::{changes, links, statistics};
+use super::{changes, links, lookup, statistics};
 use crate::error::DbResult;
 use crate::host;
 use engine::pull::HubChange;
@@ -74,7 +74,7 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
     let mut outcome = Outcome::default();
     links::settle_just_added()?;
     if !page.records.is_empty() || !page.gone.is_empty() {
-        let mut hub = Hub::open(&page.stream)?;
+        let mut hub = Hub::of_tenant(page.stream.connection.tenant.as_str())?;
         with_origin(&page.stream, || {
             let records = apply::newest(&page.records);
             write_records(&mut hub, page, &records, &mut outcome)?;
@@ -84,7 +84,7 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
             Ok(())
         })?;
         changes::keep(page, &outcome.changes)?;
-        statistics::keep_up()?;
+        statistics::keep_up(&mut hub)?;
     }
     let failed = outcome.failed;
     outcome.counts.failed = failures::write(page, &failed)?;
@@ -96,7 +96,7 @@ fn write_all(page: &PageWrite) -> DbResult<Counts> {
 pub fn look(page: &PageWrite, overlay: &mut Overlay) -> DbResult<Counts> {
     let mut counts = Counts::default();
     if !page.records.is_empty() || !page.gone.is_empty() {
-        let mut hub = Hub::open(&page.stream)?;
+        let mut hub = Hub::of_tenant(page.stream.connection.tenant.as_str())?;
         let records = apply::newest(&page.records);
         let mut journal = Journal::looking(page.sync_id, overlay);
         counts += apply::apply(&mut hub, &page.stream, &records, true, &mut journal)?;
@@ -167,7 +167,10 @@ fn attempt(
     let mut once = |take_over| {
         let mut journal = Journal::of(page.sync_id);
         let applied = host::in_subtransaction(|| {
-            apply::apply(hub, &page.stream, records, take_over, &mut journal)
+            let counts = apply::apply(hub, &page.stream, records, take_over, &mut journal)?;
+            // A deferred constraint that refuses a record must name it here, not at the commit.
+            host::settle()?;
+            Ok(counts)
         });
         applied.map(|counts| (counts, journal.changes))
     };

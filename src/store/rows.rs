@@ -1,10 +1,9 @@
 //! Hub rows: new ones by COPY where that is allowed, else by one INSERT; changed ones by one UPDATE.
 
 use super::copy::CopyBuffer;
-use super::lookup::Relation;
-use super::spi::{self, Arg, required};
+use super::hub::Relation;
+use super::spi::{Arg, required};
 use crate::error::DbResult;
-use crate::host;
 use engine::model::{Cell, ColumnKind, Entity, Row, Table};
 use std::collections::HashMap;
 
@@ -138,7 +137,7 @@ impl Target<'_> {
             }
             buffer.end_row();
         }
-        host::as_role(self.relation.owner, || buffer.copy_into(self.relation.oid, &names))
+        self.relation.copy(&buffer, &names)
     }
 
     fn insert_by_statement(&self, mask: u64, rows: &[&Outgoing<'_>]) -> DbResult<()> {
@@ -179,7 +178,7 @@ impl Target<'_> {
         for column in &columns {
             args.push(Arg::Texts(rows.iter().map(|r| self.value(r, *column)).collect()));
         }
-        host::as_role(self.relation.owner, || spi::run(&sql, &args).map(|_| ()))
+        self.relation.run(&sql, &args).map(|_| ())
     }
 
     /// Updates rows by hub id, in key order; returns the ids that were there.
@@ -190,9 +189,7 @@ impl Target<'_> {
             let columns = self.set_columns(mask);
             let sql = self.update_statement(&columns);
             let args = self.update_args(&columns, &group);
-            updated.extend(host::as_role(self.relation.owner, || {
-                spi::rows(&sql, &args, |row| required::<i64>(row, 1))
-            })?);
+            updated.extend(self.relation.rows(&sql, &args, |row| required::<i64>(row, 1))?);
         }
         Ok(updated)
     }
@@ -256,12 +253,12 @@ pub fn new_ids(relation: &Relation, count: usize) -> DbResult<Vec<i64>> {
     if count == 0 {
         return Ok(vec![]);
     }
-    host::as_role(relation.owner, || {
-        spi::rows(
-            "select pg_catalog.nextval(pg_catalog.pg_get_serial_sequence($1, 'id')::regclass)
-               from pg_catalog.generate_series(1, $2)",
-            &[relation.qualified().as_str().into(), i64::try_from(count).unwrap_or(0).into()],
-            |row| required(row, 1),
-        )
-    })
+    relation.rows(
+        "with taken as (
+             select pg_catalog.nextval(pg_catalog.pg_get_serial_sequence($1, 'id')::regclass) as id
+               from pg_catalog.generate_series(1, $2))
+         select id from taken",
+        &[relation.qualified().as_str().into(), i64::try_from(count).unwrap_or(0).into()],
+        |row| required(row, 1),
+    )
 }

@@ -25,6 +25,8 @@ pub enum Arg {
     Json(Option<serde_json::Value>),
     Texts(Vec<Option<String>>),
     Ints(Vec<Option<i64>>),
+    /// A null array of `bigint`.
+    NoInts,
     Bytes(Option<Vec<u8>>),
     ByteArrays(Vec<Option<Vec<u8>>>),
 }
@@ -63,7 +65,7 @@ impl Arg {
             Arg::Bool(_) => B::BOOLOID,
             Arg::Json(_) => B::JSONBOID,
             Arg::Texts(_) => B::TEXTARRAYOID,
-            Arg::Ints(_) => B::INT8ARRAYOID,
+            Arg::Ints(_) | Arg::NoInts => B::INT8ARRAYOID,
             Arg::Bytes(_) => B::BYTEAOID,
             Arg::ByteArrays(_) => B::BYTEAARRAYOID,
         })
@@ -78,6 +80,7 @@ impl Arg {
             Arg::Json(value) => value.map(pgrx::JsonB).into(),
             Arg::Texts(value) => value.into(),
             Arg::Ints(value) => value.into(),
+            Arg::NoInts => None::<Vec<Option<i64>>>.into(),
             Arg::Bytes(value) => value.into(),
             Arg::ByteArrays(value) => value.into(),
         }
@@ -160,7 +163,7 @@ fn with_own_writes<R>(query: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
 
 /// A query takes no transaction id (an idle look at the queue must not use one up); every other
 /// statement does, by pgrx's way, before it runs.
-fn is_query(sql: &str) -> bool {
+pub fn is_query(sql: &str) -> bool {
     sql.starts_with("select")
 }
 

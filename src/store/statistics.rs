@@ -5,10 +5,12 @@
 //! then reads through all orders of the tenant for each line. ANALYZE, early and as the table grows
 //! tenfold, has such plans made anew.
 
-use super::lookup::{self, Relation};
-use super::spi::{self, required};
+use super::hub::{Hub, Relation};
+use super::links;
+use super::spi;
 use crate::error::DbResult;
 use crate::host;
+use engine::model::TableId;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -43,18 +45,19 @@ pub fn note_growth(table: pg_sys::Oid, rows: u64) {
 
 /// Analyzes what has grown tenfold since it was analyzed last and is still small, within the transaction of the page
 /// that made it so. A table that somebody else is busy with is passed over.
-pub fn keep_up() -> DbResult<()> {
+pub fn keep_up(hub: &mut Hub) -> DbResult<()> {
     let grown: Vec<(pg_sys::Oid, u64)> = GROWTH.with_borrow(|all| {
         all.iter().filter(|(_, g)| g.rows >= g.enough).map(|(table, g)| (*table, g.rows)).collect()
     });
     for (table, rows) in grown {
-        let Some((relation, known)) = look_at(table)? else {
+        let Some(place) = place(hub, table)? else { continue };
+        let Some(known) = known_rows(table)? else {
             GROWTH.with_borrow_mut(|all| all.remove(&table));
             continue;
         };
         let due = if known < LARGE { (known * 10).max(SMALL) } else { u64::MAX };
         let growth = if rows >= due {
-            analyze(&relation)?;
+            analyze(&place)?;
             Growth { rows: 0, enough: (known + rows) * 10 }
         } else {
             Growth { rows, enough: due }
@@ -64,27 +67,42 @@ pub fn keep_up() -> DbResult<()> {
     Ok(())
 }
 
+/// A table that pages fill.
+enum Place {
+    Hub(Relation),
+    /// The ledger's links, which are ours.
+    Links,
+}
+
+/// Where a table is; none: in another tenant's hub, whose pages see to it.
+fn place(hub: &mut Hub, table: pg_sys::Oid) -> DbResult<Option<Place>> {
+    if links::table_oid()? == table {
+        return Ok(Some(Place::Links));
+    }
+    let tables = TableId::ALL.iter();
+    let found = tables.filter_map(|id| hub.opened(*id)).find(|found| found.oid == table);
+    Ok(found.map(Place::Hub))
+}
+
 /// Old statistics keep no record from landing: what speaks against new ones is left to autovacuum.
-fn analyze(relation: &Relation) -> DbResult<()> {
-    let sql = format!("analyze (skip_locked) {}", relation.qualified());
-    let done = host::in_subtransaction(|| host::as_role(relation.owner, || spi::utility(&sql)));
+fn analyze(place: &Place) -> DbResult<()> {
+    let done = host::in_subtransaction(|| match place {
+        Place::Hub(relation) => {
+            relation.command(&format!("analyze (skip_locked) {}", relation.qualified()))
+        }
+        Place::Links => spi::run("select easysync_internal.analyze_links()", &[]).map(|_| ()),
+    });
     match done {
         Err(error) if error.is_transient() => Err(error),
         _ => Ok(()),
     }
 }
 
-/// The table and how many rows its statistics know of; none if it is gone.
-fn look_at(table: pg_sys::Oid) -> DbResult<Option<(Relation, u64)>> {
-    let found: Vec<(String, String, i64)> = spi::rows(
-        "select n.nspname::text, c.relname::text, greatest(c.reltuples, 0)::bigint
-           from pg_catalog.pg_class c
-           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-          where c.oid = $1::oid",
+/// How many rows the statistics of a table know of; none if it is gone.
+fn known_rows(table: pg_sys::Oid) -> DbResult<Option<u64>> {
+    let known: Option<i64> = spi::one(
+        "select greatest(c.reltuples, 0)::bigint from pg_catalog.pg_class c where c.oid = $1::oid",
         &[i64::from(table.to_u32()).into()],
-        |row| Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?)),
     )?;
-    let Some((schema, name, known)) = found.into_iter().next() else { return Ok(None) };
-    let relation = lookup::relation(&schema, &name)?;
-    Ok(Some((relation, u64::try_from(known).unwrap_or(0))))
+    Ok(known.map(|rows| u64::try_from(rows).unwrap_or(0)))
 }

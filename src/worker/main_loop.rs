@@ -2,7 +2,7 @@
 //! and sends jobs.
 
 use super::{reload_configuration, set_signals, wait_latch};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
 use crate::host::{self, Bridge};
 use crate::shmem::{self, Slot, WorkerState};
 use crate::store::{PgStore, Vault};
@@ -16,6 +16,7 @@ use engine::schedule::{ScheduleStore, Scheduler};
 use engine::webhook::{Intake, WebhookStore};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,8 +27,13 @@ const SHUTDOWN: Duration = Duration::from_millis(200);
 const WAIT_MS: i64 = 60_000;
 /// How soon after its last work a worker that idles has its counts taken.
 const COUNT_MS: i64 = 1_100;
-/// Advisory lock of the worker's session: "easysync" in ASCII.
-const WORKER_LOCK: i64 = 0x6561_7379_7379_6e63;
+
+static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
+/// Is this process the worker of a database?
+pub fn is_this_process() -> bool {
+    IS_WORKER.load(SeqCst)
+}
 
 static ENGINE: Mutex<Option<(Runtime, Arc<Bridge>)>> = Mutex::new(None);
 
@@ -44,8 +50,12 @@ unsafe extern "C-unwind" fn stop_engine(_code: i32, _arg: pg_sys::Datum) {
 #[pg_guard]
 unsafe extern "C-unwind" fn leave_slot(_code: i32, arg: pg_sys::Datum) {
     if let Some(slot) = shmem::slot(pg_sys::Oid::from(arg.value() as u32)) {
-        slot.latch.store(0, Release);
-        slot.pid.store(0, Release);
+        // Not the slot of the worker that was here before this one.
+        let me = unsafe { pg_sys::MyProcPid };
+        if slot.pid.load(Acquire) == me {
+            slot.latch.store(0, Release);
+            slot.pid.store(0, Release);
+        }
     }
     if let Some(shared) = shmem::shared() {
         shmem::set_latch(shared.launcher_latch.load(Acquire));
@@ -65,7 +75,13 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
         log!("easysync: more than {} databases with a worker", shmem::SLOTS);
         return;
     };
-    slot.pid.store(unsafe { pg_sys::MyProcPid }, Release);
+    // One worker a database, proven by its slot in shared memory, which no SQL can reach.
+    let me = unsafe { pg_sys::MyProcPid };
+    if slot.pid.compare_exchange(0, me, SeqCst, Acquire).is_err() {
+        log!("easysync: another worker holds this database; this one leaves");
+        return;
+    }
+    IS_WORKER.store(true, SeqCst);
     slot.started_at.store(unsafe { pg_sys::GetCurrentTimestamp() }, Release);
     slot.set_state(WorkerState::Starting);
     if !has_extension() {
@@ -75,8 +91,8 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
     slot.without_extension.store(0, SeqCst);
     slot.latch.store(unsafe { pg_sys::MyLatch } as u64, Release);
     set_session();
-    if !is_alone() {
-        log!("easysync: another worker holds this database; this one leaves");
+    if let Err(error) = drop_rights() {
+        log!("easysync: {}; the worker leaves", error.message);
         return;
     }
     if !wait_for_version(slot) {
@@ -136,22 +152,19 @@ fn set_session() {
     }
 }
 
-/// One worker a database, proven by a lock of its session.
-fn is_alone() -> bool {
-    let lock = || -> DbResult<bool> {
-        let got = Spi::connect(|client| {
-            client
-                .select(
-                    &format!("select pg_catalog.pg_try_advisory_lock({WORKER_LOCK})"),
-                    None,
-                    &[],
-                )?
-                .first()
-                .get_one::<bool>()
-        })?;
-        Ok(got.unwrap_or(false))
-    };
-    host::in_transaction(lock).unwrap_or(false)
+/// Gives up the rights of a superuser, for good: from here on the session's user is
+/// `easysync_worker`. (Postgres lets a background worker connect as a role without LOGIN from 17 on
+/// only, so it connects as the first superuser.)
+fn drop_rights() -> DbResult<()> {
+    let role = host::in_transaction(|| {
+        match unsafe { pg_sys::get_role_oid(c"easysync_worker".as_ptr(), true) } {
+            pg_sys::InvalidOid => Err(DbError::new("42704", "role easysync_worker is missing")),
+            role => Ok(role),
+        }
+    })?;
+    // Outside a transaction: the end of one would restore the user it began with.
+    unsafe { pg_sys::SetSessionAuthorization(role, false) };
+    Ok(())
 }
 
 /// A new library on an old schema is the normal order of an upgrade: the worker says so and waits

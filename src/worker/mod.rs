@@ -9,7 +9,7 @@ mod tokens;
 mod utility;
 mod webhooks;
 
-pub use main_loop::http_context;
+pub use main_loop::{http_context, is_this_process};
 
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::pg_sys;

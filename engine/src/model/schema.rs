@@ -43,6 +43,22 @@ pub enum TableId {
     Bills,
 }
 
+impl TableId {
+    /// Every table of the hub.
+    pub const ALL: [TableId; 10] = [
+        TableId::Customers,
+        TableId::Products,
+        TableId::Orders,
+        TableId::OrderLines,
+        TableId::Refunds,
+        TableId::RefundLines,
+        TableId::Invoices,
+        TableId::Payments,
+        TableId::Vendors,
+        TableId::Bills,
+    ];
+}
+
 /// One hub table: its columns in the order in which a [`super::Row`] holds its cells.
 #[derive(Debug)]
 pub struct Table {

@@ -5,11 +5,12 @@ use super::journal::Journal;
 use super::look;
 use crate::error::{DbError, DbResult};
 use crate::store::diff::Fields;
+use crate::store::hub::{Hub, Relation};
 use crate::store::lines::{self, Document};
 use crate::store::links::{self, Link, NewLink};
-use crate::store::lookup::{self, Hub};
+use crate::store::lookup;
 use crate::store::rows::{Outgoing, References, Target};
-use crate::store::spi::{self, Arg, required};
+use crate::store::spi::{Arg, required};
 use engine::model::{Cell, ColumnKind, Entity, Presence, Record, TableId};
 use engine::plan::Action;
 use engine::store::{Counts, Stream, SyncId};
@@ -160,7 +161,7 @@ fn assign_ids<'a>(
     let relation = hub.table(table)?;
     let mut here = if take_over {
         let ids = candidates.iter().map(|(r, _)| Some(r.remote_id.clone())).collect();
-        rows_of_source(stream, &relation.qualified(), ids)?
+        rows_of_source(stream, &relation, ids)?
     } else {
         HashMap::new()
     };
@@ -199,17 +200,18 @@ fn tables(entity: Entity) -> DbResult<(TableId, Option<TableId>)> {
 /// Rows of the hub that carry the connection's name and the record's id without a link.
 fn rows_of_source(
     stream: &Stream,
-    table: &str,
+    relation: &Relation,
     ids: Vec<Option<String>>,
 ) -> DbResult<HashMap<String, i64>> {
     let sql = format!(
         "select t.source_id, t.id
            from pg_catalog.unnest($3::text[]) as u (source_id)
-          cross join lateral (select k.source_id, k.id from {table} k
+          cross join lateral (select k.source_id, k.id from {} k
                                where k.tenant_id = $1 and k.source_connection = $2
-                                 and k.source_id = u.source_id offset 0) as t"
+                                 and k.source_id = u.source_id offset 0) as t",
+        relation.qualified()
     );
-    let found = spi::rows(
+    let found = relation.rows(
         &sql,
         &[
             stream.connection.tenant.as_str().into(),

@@ -5,8 +5,8 @@ use super::journal::{HubRow, Journal};
 use crate::error::DbResult;
 use crate::host;
 use crate::store::diff::{self, add_line, locking};
+use crate::store::hub::{Hub, Relation};
 use crate::store::look::RowState;
-use crate::store::lookup::{Hub, Relation};
 use crate::store::rows::{References, Target};
 use crate::store::spi::{self, Arg, required};
 use engine::model::{ColumnKind, Entity, Presence, Record, Related, TableId, label_column};
@@ -125,7 +125,7 @@ fn revive(
               where {condition} and k.deleted_at is not null",
             relation.qualified()
         );
-        host::as_role(relation.owner, || spi::run(&sql, &args))?;
+        relation.run(&sql, &args)?;
     }
     let back: Vec<String> = rows.iter().map(|row| row.record_id.clone()).collect();
     rows.into_iter().for_each(|row| journal.row(*entity, row, Action::Update, BACK));
@@ -171,7 +171,7 @@ fn mark_rows(
             relation.qualified(),
             if inactivate { ", active = false" } else { "" },
         );
-        count = host::as_role(relation.owner, || spi::run(&sql, &args))?;
+        count = relation.run(&sql, &args)?;
     }
     rows.into_iter().for_each(|row| journal.row(entity, row, Action::Inactivate, reason));
     Ok(count as u64)
@@ -222,17 +222,15 @@ fn rows_to_mark(
         if writes { " for no key update" } else { "" },
     );
     let sql = locking(query, writes);
-    let found = host::as_role(relation.owner, || {
-        spi::rows(&sql, args, |row| {
-            let fields = row.get::<String>(5)?;
-            let hub_row = HubRow {
-                hub_id: required(row, 1)?,
-                record_id: required(row, 2)?,
-                called: row.get(3)?,
-                fields: diff::parse(fields.as_deref().unwrap_or("{}"))?,
-            };
-            Ok((hub_row, required::<bool>(row, 4)?))
-        })
+    let found = relation.rows(&sql, args, |row| {
+        let fields = row.get::<String>(5)?;
+        let hub_row = HubRow {
+            hub_id: required(row, 1)?,
+            record_id: required(row, 2)?,
+            called: row.get(3)?,
+            fields: diff::parse(fields.as_deref().unwrap_or("{}"))?,
+        };
+        Ok((hub_row, required::<bool>(row, 4)?))
     })?;
     let is_gone = |row: &HubRow, gone: bool| match journal.row_state(entity, row.hub_id) {
         Some(RowState::Present) => Some(false),
@@ -271,8 +269,7 @@ fn delete_rows(
     }
     let sql =
         format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
-    let deleted =
-        host::in_subtransaction(|| host::as_role(relation.owner, || spi::run(&sql, &args)));
+    let deleted = host::in_subtransaction(|| relation.run(&sql, &args));
     match deleted {
         Ok(count) => {
             rows.into_iter().for_each(|row| journal.row(entity, row, Action::Delete, reason));
@@ -401,9 +398,8 @@ fn present_on(
         stream.connection.name.as_str().into(),
         Arg::Texts(except.iter().cloned().map(Some).collect()),
     ];
-    let found: Vec<(String, i64, bool)> = spi::rows(&sql, &args, |row| {
-        Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?))
-    })?;
+    let found: Vec<(String, i64, bool)> = relation
+        .rows(&sql, &args, |row| Ok((required(row, 1)?, required(row, 2)?, required(row, 3)?)))?;
     let is_present = |id: i64, gone: bool| {
         journal.row_state(entity, id).map_or(!gone, |state| state == RowState::Present)
     };

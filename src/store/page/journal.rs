@@ -2,9 +2,9 @@
 
 use crate::error::DbResult;
 use crate::store::diff::Fields;
+use crate::store::hub::Relation;
 use crate::store::links::{self, Link};
 use crate::store::look::{Overlay, RowState};
-use crate::store::lookup::Relation;
 use crate::store::rows;
 use engine::model::{Entity, Record, TableId, label};
 use engine::plan::Action;

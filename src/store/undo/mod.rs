@@ -5,10 +5,9 @@ mod restore;
 
 pub use restore::carry_out;
 
-use super::lookup::Hub;
+use super::hub::Hub;
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
-use crate::host;
 use engine::model::{Entity, TableId};
 use engine::plan::Action;
 use engine::pull::HubChange;
@@ -248,8 +247,8 @@ fn touched(run: &Run, reverse: &HubChange, account: &str) -> DbResult<Option<Str
         "select h.xmin::text from {} as h where h.tenant_id = $1 and h.id = $2",
         relation.qualified()
     );
-    let row: Option<String> =
-        host::as_role(relation.owner, || spi::one(&sql, &[tenant.clone(), id]))?;
+    let args = [tenant.clone(), id];
+    let row = relation.rows(&sql, &args, |row| required::<String>(row, 1))?.into_iter().next();
     let link: Option<String> = spi::one(
         "select l.xmin::text from easysync_ledger.links as l
           where l.tenant_id = $1 and l.account = $2 and l.entity = $3 and l.remote_id = $4",

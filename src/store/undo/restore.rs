@@ -3,7 +3,7 @@
 use super::{Fields, head, held_by, hub, obstacle, tables, unreadable};
 use crate::error::{DbError, DbResult};
 use crate::host;
-use crate::store::lookup::{Hub, Relation};
+use crate::store::hub::{Hub, Relation};
 use crate::store::spi::{self, Arg, required};
 use engine::model::TableId;
 use engine::plan::Action;
@@ -36,7 +36,11 @@ pub fn carry_out(run: &Run, step: &Step, limit: i32) -> DbResult<usize> {
     })?;
     let mut hub = hub(run)?;
     for (change_id, reverse) in &planned {
-        let result = host::in_subtransaction(|| restore(&mut hub, run, step, reverse));
+        let result = host::in_subtransaction(|| {
+            let moved = restore(&mut hub, run, step, reverse)?;
+            host::settle()?;
+            Ok(moved)
+        });
         let (status, error) = match result {
             Ok(None) => ("done", None),
             Ok(Some(why)) => ("failed", Some(("conflict", "changed_since".to_owned(), why))),
@@ -105,7 +109,7 @@ fn lock(relation: &Relation, run: &Run, reverse: &HubChange) -> DbResult<()> {
         relation.qualified()
     );
     let args = [run.tenant.as_str().into(), reverse.hub_id.into()];
-    host::as_role(relation.owner, || spi::run(&sql, &args).map(|_| ()))
+    relation.run(&sql, &args).map(|_| ())
 }
 
 fn remove(
@@ -121,10 +125,10 @@ fn remove(
     {
         let sql =
             format!("delete from {} where tenant_id = $1 and {parent} = $2", lines.qualified());
-        host::as_role(lines.owner, || spi::run(&sql, &args))?;
+        lines.run(&sql, &args)?;
     }
     let sql = format!("delete from {} where tenant_id = $1 and id = $2", relation.qualified());
-    host::as_role(relation.owner, || spi::run(&sql, &args))?;
+    relation.run(&sql, &args)?;
     spi::run(
         "delete from easysync_ledger.links
           where tenant_id = $1 and account = $2 and entity = $3 and remote_id = $4",
@@ -197,7 +201,7 @@ fn put_back(
             insert(lines, tenant, is)?;
         } else if is.values().all(Value::is_null) && was.contains_key("source_id") {
             let sql = format!("delete from {} as t where {found}", lines.qualified());
-            host::as_role(lines.owner, || spi::run(&sql, &args))?;
+            lines.run(&sql, &args)?;
         } else {
             update(lines, &found, &args, is)?;
         }
@@ -225,7 +229,7 @@ fn speak_again(
         refunds.qualified()
     );
     let args = [tenant.into(), refund.into(), line.into(), Arg::Int(order_line.as_i64())];
-    host::as_role(lines.owner, || spi::run(&sql, &args).map(|_| ()))
+    lines.run(&sql, &args).map(|_| ())
 }
 
 fn quoted(columns: &Fields, of: &str) -> String {
@@ -246,7 +250,7 @@ fn update(relation: &Relation, found: &str, args: &[Arg], columns: Fields) -> Db
     let mut args = args.to_vec();
     args.push(Arg::Json(Some(Value::Object(columns))));
     let read = |row: &pgrx::spi::SpiHeapTupleData| required::<i64>(row, 1);
-    let touched = host::as_role(relation.owner, || spi::rows(&sql, &args, read))?;
+    let touched = relation.rows(&sql, &args, read)?;
     match touched.len() {
         1 => Ok(()),
         _ => Err(DbError::new("P0002", "a row that was changed is no longer there")),
@@ -264,5 +268,5 @@ fn insert(relation: &Relation, tenant: &str, mut columns: Fields) -> DbResult<()
         values = quoted(&columns, "r."),
     );
     let args = [Arg::Json(Some(Value::Object(columns)))];
-    host::as_role(relation.owner, || spi::run(&sql, &args).map(|_| ()))
+    relation.run(&sql, &args).map(|_| ())
 }

@@ -4,6 +4,7 @@
 mod books;
 mod database_creator;
 mod gateway;
+mod ground;
 mod hub_owner;
 mod records;
 mod secrets;
