@@ -210,7 +210,6 @@ begin
     -- A copy goes on in its sandbox, whose log begins with what made it one.
     perform easysync_internal.audit(t.id, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here))
     from (select live as id union select easysync_internal.in_force(live)) as t;
-    perform easysync_internal.ensure_log_partitions();
     perform easysync_internal.wake();
     return true;
 end

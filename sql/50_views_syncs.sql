@@ -155,7 +155,7 @@ from easysync_internal.sync_log as l
 where l.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
 comment on view easysync.sync_logs is 'Log rows, masked';
 comment on column easysync.sync_logs.log_id is 'key';
-comment on column easysync.sync_logs.logged_at is 'time (partition key)';
+comment on column easysync.sync_logs.logged_at is 'time';
 comment on column easysync.sync_logs.level is 'debug, info, warn, error';
 comment on column easysync.sync_logs.sync_id is 'run';
 comment on column easysync.sync_logs.connection is 'connection';

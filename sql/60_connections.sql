@@ -224,7 +224,6 @@ begin
         raise notice '"%" is stored, disabled: easysync.enable checks it', connection_name;
     end if;
     perform easysync_internal.add_default_schedules(tenant, connection_name);
-    perform easysync_internal.ensure_log_partitions();
     -- The launcher looks for databases with work; a worker that runs is woken by the row's trigger.
     perform easysync_internal.rescan();
 end

@@ -209,8 +209,7 @@ as $$
     on conflict do nothing
 $$;
 
--- A log row of the worker's own. A log that can't be written (its day has no partition yet) fails
--- nothing.
+-- A log row of the worker's own. A value that the log's constraints refuse fails nothing else.
 create function easysync_internal.log_row(tenant text, level text, operation text, result text, message text, sync_id bigint,
                                           connection text, entity text)
     returns void

@@ -1,4 +1,4 @@
-//! What a worker looks after beside the syncs: partitions of the log a week ahead, and retention.
+//! What a worker looks after beside the syncs: retention, and confirmations that expire.
 
 use super::spi;
 use crate::error::DbResult;
@@ -14,7 +14,7 @@ const UNCONFIRMED: &str = "select exists (select from easysync_internal.sync_run
     or exists (select from easysync_internal.confirmations
                 where expires_at < pg_catalog.clock_timestamp() - interval '1 day')";
 
-/// Only what is missing is made, and only what is old dropped: mostly this writes nothing.
+/// Only what is old is deleted: mostly this writes nothing.
 pub fn run() -> DbResult<()> {
     if spi::one::<bool>(UNCONFIRMED, &[])? == Some(true) {
         spi::run("select easysync_internal.expire_confirmations()", &[])?;
@@ -22,8 +22,7 @@ pub fn run() -> DbResult<()> {
     if spi::one::<bool>(DUE, &[])? != Some(true) {
         return Ok(());
     }
-    spi::run("select easysync_internal.ensure_log_partitions()", &[])?;
-    spi::run("select easysync_internal.drop_old_log_partitions()", &[])?;
+    while spi::one::<i32>("select easysync_internal.drop_old_logs()", &[])?.unwrap_or(0) > 0 {}
     while spi::one::<i32>("select easysync_internal.drop_old_runs()", &[])?.unwrap_or(0) > 0 {}
     while spi::one::<i32>("select easysync_internal.drop_old_webhooks()", &[])?.unwrap_or(0) > 0 {}
     Ok(())

@@ -90,11 +90,11 @@ impl PgStore {
     }
 }
 
-/// How often the worker looks after partitions and retention.
+/// How often the worker looks after retention.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 impl PgStore {
-    /// Makes log partitions and drops what is old, for ever. A failure is logged by Postgres and
+    /// Drops what is old, for ever. A failure is logged by Postgres and
     /// tried again the next time.
     pub async fn keep_house(&self) {
         loop {

@@ -12,7 +12,7 @@ pub fn everything(client: &mut Client, tenant: &str) -> Result<BTreeMap<String, 
                 where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname in ('commerce', 'easysync_ledger', 'easysync_internal')
-           and c.relkind = 'r' and c.relname !~ '^sync_log'",
+           and c.relkind = 'r' and c.relname <> 'sync_log'",
         &[],
     )?;
     let mut found = BTreeMap::new();

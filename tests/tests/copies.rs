@@ -18,7 +18,7 @@ fn digests(client: &mut Client) -> Result<Vec<(String, String)>> {
         "select format('%I.%I', n.nspname, c.relname)
          from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname in ('commerce', 'easysync_ledger', 'easysync_internal')
-           and c.relkind = 'r' and c.relname !~ '^sync_log'
+           and c.relkind = 'r' and c.relname <> 'sync_log'
          order by 1",
         &[],
     )?;

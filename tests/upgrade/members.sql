@@ -9,8 +9,6 @@ with members as (
 relations as (
     select c.* from pg_catalog.pg_class as c
       join members as m on m.classid = 'pg_class'::regclass and m.objid = c.oid
-     -- Partitions of the log come with the days of work.
-     where not c.relispartition
 ),
 facts as (
     select 'function ' || p.oid::regprocedure || ' ' || pg_get_functiondef(p.oid) || ' owner ' || p.proowner::regrole
@@ -51,9 +49,5 @@ facts as (
     union all
     select 'type ' || t.oid::regtype from pg_catalog.pg_type as t
       join members as m on m.classid = 'pg_type'::regclass and m.objid = t.oid
-     where not exists (select from pg_catalog.pg_class as c
-                        where c.oid in (t.typrelid, (select e.typrelid from pg_catalog.pg_type as e
-                                                      where e.oid = t.typelem))
-                          and c.relispartition)
 )
 select fact from facts order by fact collate "C"

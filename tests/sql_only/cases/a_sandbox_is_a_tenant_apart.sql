@@ -6,7 +6,7 @@ declare
     digests text := ''; one record; digest text;
 begin
     for one in select format('%I.%I', n.nspname, c.relname) as t from pg_class c join pg_namespace n on n.oid = c.relnamespace
-               where n.nspname in ('easysync_internal', 'easysync_ledger', 'commerce') and c.relkind in ('r', 'p') and not c.relispartition
+               where n.nspname in ('easysync_internal', 'easysync_ledger', 'commerce') and c.relkind = 'r'
                  and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id') order by 1 loop
         execute format('select md5(coalesce(string_agg(x::text, chr(10) order by x::text), '''')) from %s as x where tenant_id = ''default''', one.t) into digest;
         digests := digests || one.t || ' ' || digest || chr(10);
