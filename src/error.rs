@@ -62,6 +62,11 @@ impl From<DbError> for Error {
                 .retryable(true)
                 .hint("Another session held the rows. It is tried again by itself.");
         }
+        if error.sqlstate == crate::store::FOREIGN_HUB {
+            return Error::new(Category::Blocked, "foreign_hub", message).hint(
+                "Put the table back as it was, or let its owner call easysync.create_hub for the schema.",
+            );
+        }
         if error.is_about_data() {
             return Error::new(Category::Validation, error.sqlstate.clone(), message)
                 .hint("A constraint or a trigger of this database refused the row.");

@@ -153,7 +153,7 @@ pub fn note_changes(
     spi::run(
         "insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
          select u.tenant_id, $1, $2, u.id, $3, $4
-           from pg_catalog.unnest($5::text[], $6::bigint[]) as u (tenant_id, id)",
+           from unnest($5::text[], $6::bigint[]) as u (tenant_id, id)",
         &args,
     )?;
     Ok(())

@@ -25,6 +25,9 @@ unsafe extern "C-unwind" {
     ) -> *mut pg_sys::List;
 }
 
+/// The hub is not what `create_hub` made, or took: it concerns no single record.
+pub const FOREIGN_HUB: &str = "YS422";
+
 /// A table of the hub, locked to the end of the transaction and found to be what it has to be.
 #[derive(Debug, Clone)]
 pub struct Relation {
@@ -192,14 +195,9 @@ impl Hub {
                     schema: self.schema.clone(),
                     name: table.name.to_owned(),
                 }),
-                Some(problem) => Err(DbError::new(
-                    "42809",
-                    format!(
-                        "table {place} can't be used: {problem}. Its owner calls easysync.create_hub('{}') \
-                         once it is as the hub's tables are",
-                        self.schema
-                    ),
-                )),
+                Some(problem) => {
+                    Err(DbError::new(FOREIGN_HUB, format!("table {place} is not used: {problem}")))
+                }
             }
         }
     }

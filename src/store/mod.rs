@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use changes::{hub_is_pushed, note_changes, note_truncate};
-pub use hub::query as hub_query;
+pub use hub::{FOREIGN_HUB, query as hub_query};
 pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use look::LookStore;
 pub use page::{change_origin, changes_suppressed};

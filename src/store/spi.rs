@@ -7,9 +7,10 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiTupleTable};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 thread_local! {
-    static PLANS: RefCell<HashMap<String, OwnedPreparedStatement>> = RefCell::default();
+    static PLANS: RefCell<HashMap<String, Rc<OwnedPreparedStatement>>> = RefCell::default();
 }
 
 /// Plans kept at most: statements are few, but hub schemas may be many.
@@ -126,25 +127,30 @@ fn execute<R>(
     read: impl FnOnce(SpiTupleTable<'_>) -> DbResult<R>,
 ) -> DbResult<R> {
     Spi::connect_mut(|client| {
-        PLANS.with_borrow_mut(|plans| {
-            if !plans.contains_key(sql) {
-                if plans.len() >= MOST_PLANS {
-                    plans.clear();
-                }
+        // Not borrowed while the statement runs: a trigger that it fires has statements of its own.
+        let kept = PLANS.with_borrow(|plans| plans.get(sql).cloned());
+        let plan = match kept {
+            Some(plan) => plan,
+            None => {
                 let types: Vec<pg_sys::PgOid> = args.iter().map(Arg::oid).collect();
-                let plan = match is_query(sql) {
+                let plan = Rc::new(match is_query(sql) {
                     true => client.prepare(sql, &types)?.keep(),
                     false => client.prepare_mut(sql, &types)?.keep(),
-                };
-                plans.insert(sql.to_owned(), plan);
+                });
+                PLANS.with_borrow_mut(|plans| {
+                    if plans.len() >= MOST_PLANS {
+                        plans.clear();
+                    }
+                    plans.insert(sql.to_owned(), Rc::clone(&plan));
+                });
+                plan
             }
-            let plan = plans.get(sql).ok_or_else(|| DbError::new("XX000", "no plan"))?;
-            let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
-            match is_query(sql) {
-                true => with_own_writes(|| read(client.select(plan, None, &datums)?)),
-                false => read(client.update(plan, None, &datums)?),
-            }
-        })
+        };
+        let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
+        match is_query(sql) {
+            true => with_own_writes(|| read(client.select(&*plan, None, &datums)?)),
+            false => read(client.update(&*plan, None, &datums)?),
+        }
     })
 }
 

@@ -6,7 +6,6 @@ use super::ground::{LOOT, only_as, sign_in_to, times, with_app};
 use anyhow::{Context, Result, ensure};
 use easysync_tests::bed::{Bed, Setup, with_bed};
 use postgres::Client;
-use serde_json::json;
 
 pub const CLASS: &str = "a role with CREATE on the database";
 
@@ -28,9 +27,9 @@ fn with_database(
     attack: impl FnOnce(&mut Bed, &mut Client, &mut Client) -> Result<()>,
 ) -> Result<()> {
     with_bed(&format!("attack-{name}"), Setup::default(), |bed| {
-        bed.db.batch_execute(
-            "create role mallory login password 'mallory'; create database trial; grant create on database trial to mallory",
-        )?;
+        bed.db.batch_execute("create role mallory login password 'mallory'")?;
+        bed.db.batch_execute("create database trial")?;
+        bed.db.batch_execute("grant create on database trial to mallory")?;
         let mut admin = bed.cluster.client("trial")?;
         admin.batch_execute("grant all on schema public to mallory")?;
         let mut mallory = sign_in_to(bed, "trial", "mallory")?;
@@ -170,7 +169,6 @@ fn ready_hub() -> Result<()> {
 
 fn replaced() -> Result<()> {
     with_app("replaced", |bed, app| {
-        bed.sync_well("customers", "full")?;
         app.batch_execute("drop schema commerce cascade")?;
         let mut mallory = super::ground::sign_in(bed, "mallory")?;
         // The very tables, but his.
@@ -252,9 +250,6 @@ fn catalogue() -> Result<()> {
             )?
             .get(0);
         ensure!(!superuser, "easysync_owner has rights of its own");
-        let worker = bed.text("select usename from pg_stat_activity where backend_type = 'easysync worker' and datname = 'shop'")?;
-        ensure!(worker.as_deref() == Some("easysync_worker"), "the worker is {worker:?}");
-        let _ = json!(null);
         Ok(())
     })
 }

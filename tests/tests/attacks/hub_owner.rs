@@ -292,6 +292,11 @@ fn expressions() -> Result<()> {
         bed.sync_well("orders", "full")?;
         bed.db.batch_execute("select count(*) from easysync.sync_changes")?;
         ensure!(times(bed)? > 0, "nothing was tried");
+        let session = bed.text("select string_agg(distinct by_session, ' ') from loot.seen")?;
+        ensure!(
+            session.as_deref() == Some("easysync_worker"),
+            "the worker's session is {session:?}"
+        );
         only_as(bed, &["app"])
     })
 }
