@@ -82,17 +82,12 @@ begin
     if not pg_has_role('easysync_operator', 'easysync_webhook', 'member') then
         grant easysync_webhook to easysync_operator;
     end if;
-    -- The ledger's schema is made here, since making it takes a right on the database that easysync_owner
-    -- doesn't have; its tables come with the first connect. It is no member: DROP EXTENSION leaves it.
-    if not exists (select from pg_catalog.pg_namespace where nspname = 'easysync_ledger') then
-        create schema easysync_ledger;
-        alter extension easysync drop schema easysync_ledger;
-        comment on schema easysync_ledger is
-            'easysync: links and write requests; keep it when the extension goes, or records are created twice';
+    -- The ledger comes with the first connect, or with a dump: the script must not make it, since a
+    -- restore of one does.
+    execute format('grant create on database %I to easysync_owner', current_database());
+    if exists (select from pg_catalog.pg_namespace where nspname = 'easysync_ledger') then
+        alter schema easysync_ledger owner to easysync_owner;
     end if;
-    alter schema easysync_ledger owner to easysync_owner;
-    revoke all on schema easysync_ledger from public;
-    grant usage on schema easysync_ledger to easysync_worker;
 end
 $$;
 

@@ -25,6 +25,22 @@ begin
         perform easysync_internal.go_on_counting();
         return;
     end if;
+    if to_regnamespace('easysync_ledger') is null then
+        if not has_database_privilege(current_user, current_database(), 'create') then
+            perform easysync_internal.raise_error('42501', format('%I may not create schemas in this database', current_user),
+                'category: validation, code: insufficient_privilege',
+                format('GRANT CREATE ON DATABASE %I TO %I: a copy made by CREATE DATABASE ... TEMPLATE lacks what CREATE EXTENSION granted.',
+                       current_database(), current_user));
+        end if;
+        create schema easysync_ledger;
+        comment on schema easysync_ledger is
+            'easysync: links and write requests; keep it when the extension goes, or records are created twice';
+        grant usage on schema easysync_ledger to easysync_worker;
+    elsif not pg_has_role(current_user, (select nspowner from pg_namespace where nspname = 'easysync_ledger'), 'usage') then
+        perform easysync_internal.raise_error('42501', 'schema easysync_ledger belongs to another role',
+            'category: validation, code: foreign_ledger',
+            'ALTER SCHEMA easysync_ledger OWNER TO easysync_owner, if you trust what is in it.');
+    end if;
     perform easysync_internal.create_links();
     perform easysync_internal.create_requests();
     -- Which hub schemas there are, at which version, whose they are, and which tenant uses which.

@@ -37,14 +37,13 @@ begin
     -- that tenant, whoever's session it is.
     if in_hand is not null then
         return array[coalesce(easysync_internal.live_of(in_hand), in_hand)];
-    elsif easysync_internal.is_worker_session() then
-        return '{}';
     end if;
     if claim is not null then
         -- A sandbox is reached by its tenant, and only while it is on.
         return case when easysync_internal.is_twin(claim) then array[]::text[] else array[claim] end;
     end if;
-    if (select rolsuper from pg_roles where rolname = session_user) then
+    -- The worker serves every tenant.
+    if easysync_internal.is_worker_session() or (select rolsuper from pg_roles where rolname = session_user) then
         select array_agg(distinct t order by t) into tenants
         from (select 'default' union all select tenant_id from easysync_internal.tenant_members
               union all select tenant_id from easysync_internal.sandboxes

@@ -34,6 +34,9 @@ begin
         where m.refclassid = 'pg_extension'::regclass and m.deptype = 'e'
           -- Row and array types go with their tables.
           and (t.oid is null or t.typtype <> 'b' and not exists (select from pg_class as r where r.oid = t.typrelid and r.relkind <> 'c'))
+        union all
+        -- No member, and ours all the same.
+        select 'schema', quote_ident(n.nspname), n.nspacl, false from pg_namespace as n where n.nspname = 'easysync_ledger'
     loop
         if member.kind is null then
             raise exception 'easysync: % is of a kind that 99_ownership.sql does not know', member.identity;

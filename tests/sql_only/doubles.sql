@@ -12,10 +12,68 @@ create function easysync_internal.worker_status() returns jsonb language sql sta
     select coalesce(nullif(current_setting('double.worker_status', true), '')::jsonb,
         '{"preloaded":true,"running":true,"pid":4711,"state":"idle","message":null,"schema_version":1}')
 $$;
-create function easysync_internal.changes_suppressed() returns boolean language sql stable
-    as $$ select coalesce(nullif(current_setting('double.suppressed', true), '')::boolean, false) $$;
-create function easysync_internal.change_origin() returns text language sql stable
-    as $$ select nullif(current_setting('double.origin', true), '') $$;
+-- The door to the hub. Without the library nothing can switch to the owner: these run as the superuser
+-- (after_install.sql), and hand over what they make, so that only the statements are tried.
+create function easysync_internal.hub_query(hub text, tables text[], statement text, tenant text, ids bigint[], more jsonb)
+    returns setof text[] language plpgsql volatile set search_path = pg_catalog, pg_temp
+    as $$ begin return query execute statement using tenant, ids, more; end $$;
+create function easysync_internal.as_owner(owner text, commands text[]) returns void language plpgsql volatile
+    set search_path = pg_catalog, pg_temp as $$
+declare
+    command text;
+begin
+    if not easysync_internal.acts_as(session_user, owner) then
+        raise exception using errcode = '42501', message = format('the session''s user may not act as role "%s"', owner);
+    end if;
+    foreach command in array commands loop
+        execute command;
+        if command ~ '^create (schema|table|function) ' then
+            execute format('alter %s owner to %I', substring(command from '^create ((?:schema [^ ]+)|(?:table [^ ]+)|(?:function [^(]+\(\)))'), owner);
+        end if;
+    end loop;
+end $$;
+create function easysync_internal.acts_as(member text, role text) returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
+    with recursive held (oid) as (
+        select oid from pg_roles where rolname = member
+        union select m.roleid from pg_auth_members as m join held as h on m.member = h.oid)
+    select exists (select from held as h join pg_roles as r on r.oid = h.oid where r.rolname = role)
+        or (role = 'pg_database_owner' and exists (select from pg_database as d join held as h on h.oid = d.datdba where d.datname = current_database()))
+$$;
+create function easysync_internal.gateway_roles() returns text language sql stable
+    as $$ select coalesce(current_setting('easysync.gateway_roles', true), '') $$;
+create function easysync_internal.tenant_in_hand() returns text language sql volatile as $$ select null::text $$;
+create function easysync_internal.is_worker_session() returns boolean language sql stable as $$ select false $$;
+create function easysync_internal.lock_exclusive(name text) returns void language sql volatile
+    as $$ select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(name, 0)) $$;
+create function easysync_internal.try_lock_shared(name text) returns boolean language sql volatile
+    as $$ select pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtextextended(name, 0)) $$;
+-- Change capture as the library does it, without its care for who reads the transition tables.
+create function easysync_internal.note_hub_change() returns trigger language plpgsql security definer
+    set search_path = pg_catalog, pg_temp as $$
+declare
+    origin text := nullif(current_setting('double.origin', true), '');
+    tables text[] := case tg_op when 'INSERT' then array['new_rows'] when 'DELETE' then array['old_rows'] else array['new_rows', 'old_rows'] end;
+    source text := '';
+begin
+    if coalesce(nullif(current_setting('double.suppressed', true), '')::boolean, false) or not easysync_internal.hub_is_pushed() then
+        return null;
+    elsif tg_op = 'TRUNCATE' then
+        insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
+        values (null, tg_table_schema, tg_argv[0], null, 'truncate', origin);
+    elsif tg_argv[1] = 'id' and tg_op = 'UPDATE' then
+        insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
+        select n.tenant_id, tg_table_schema, tg_argv[0], n.id, 'update', origin from new_rows as n
+        union all
+        select x.tenant_id, tg_table_schema, tg_argv[0], x.id, 'delete', origin
+        from (select o.tenant_id, o.id from old_rows as o except select n.tenant_id, n.id from new_rows as n) as x;
+    else
+        select string_agg(format('select tenant_id, %I as id from %I', tg_argv[1], t), ' union ') into source from unnest(tables) as t;
+        execute format('insert into easysync_internal.hub_changes (tenant_id, hub_schema, entity, hub_id, operation, origin)
+                        select distinct k.tenant_id, $1, $2, k.id, $3, $4 from (%s) as k', source)
+        using tg_table_schema::text, tg_argv[0], case when tg_argv[1] = 'id' then lower(tg_op) else 'update' end, origin;
+    end if;
+    return null;
+end $$;
 -- A shop whose URL says what is wrong with it.
 create function easysync_internal.open_account(tenant text, connection text, connector text, settings jsonb, credentials jsonb,
                                                verify boolean) returns jsonb language plpgsql as $$

@@ -24,6 +24,7 @@ chmod 755 "$work"
 {
     cat "$root/sql/00_schemas_roles.sql" "$here/doubles.sql"
     for file in "$root"/sql/[1-9]*.sql; do cat "$file"; done
+    cat "$here/after_install.sql"
 } > "$work$share/extension/easysync--0.3.0.sql"
 printf "default_version = '0.3.0'\nrelocatable = false\nsuperuser = true\ntrusted = true\n" > "$work$share/extension/easysync.control"
 

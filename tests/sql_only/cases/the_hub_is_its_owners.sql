@@ -28,7 +28,7 @@ select expect.same('nothing was made beside it', to_regclass('crm.customers'), n
 create role case_other login; grant easysync_admin to case_other; grant create on schema commerce to case_other;
 alter table commerce.orders drop column email;
 set session authorization case_other;
-select expect.fails($$select easysync.create_hub()$$, '42501', 'must be owner of table commerce.customers');
+select expect.fails($$select easysync.create_hub()$$, '42501', 'the hub in schema commerce belongs to role case_maker', 'Sign in as case_maker%');
 reset session authorization;
 -- A ledger laid ready by somebody else is not taken.
 create extension if not exists easysync;
