@@ -129,7 +129,16 @@ create unique index sync_runs_idempotency_key on easysync_internal.sync_runs (te
 -- What the worker looks for: the few runs that have not ended.
 create index sync_runs_open on easysync_internal.sync_runs (sync_id)
     where status in ('queued', 'running', 'awaiting_confirmation');
+-- The view's lists, newest first, whole and by the filters of the console. Only status changes while a
+-- run lives.
 create index sync_runs_tenant on easysync_internal.sync_runs (tenant_id, sync_id);
+create index sync_runs_status on easysync_internal.sync_runs (tenant_id, status, sync_id);
+create index sync_runs_entity on easysync_internal.sync_runs (tenant_id, entity, sync_id);
+create index sync_runs_connection on easysync_internal.sync_runs (tenant_id, connection, sync_id);
+create index sync_runs_trigger on easysync_internal.sync_runs (tenant_id, triggered_by, sync_id);
+create index sync_runs_queued on easysync_internal.sync_runs (tenant_id, queued_at);
+-- Retention.
+create index sync_runs_finished on easysync_internal.sync_runs (tenant_id, finished_at) where finished_at is not null;
 
 -- A sync by connection, entity and direction, in order.
 create table easysync_internal.sync_run_steps (
@@ -175,7 +184,18 @@ create table easysync_internal.sync_run_steps (
     confirmed_hash text,
     primary key (sync_id, step)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
--- Last run of a connection; last success of a stream.
+create index sync_run_steps_tenant on easysync_internal.sync_run_steps (tenant_id, sync_id, step);
+create index sync_run_steps_status on easysync_internal.sync_run_steps (tenant_id, status, sync_id, step);
+create index sync_run_steps_entity on easysync_internal.sync_run_steps (tenant_id, entity, sync_id, step);
+-- Last success of a stream, whose connection may have failed for long.
+create index sync_run_steps_succeeded on easysync_internal.sync_run_steps (tenant_id, connection, entity, sync_id)
+    where status = 'succeeded';
+-- What is running: few.
+create index sync_run_steps_running on easysync_internal.sync_run_steps (sync_id) where status = 'running';
+-- Last end of a stream in each direction (health).
+create index sync_run_steps_ended on easysync_internal.sync_run_steps (tenant_id, connection, entity, direction, sync_id)
+    where finished_at is not null;
+-- Last run of a connection; the view's filters by connection.
 create index sync_run_steps_last on easysync_internal.sync_run_steps (tenant_id, connection, sync_id);
 create index sync_run_steps_connection
     on easysync_internal.sync_run_steps (tenant_id, connection, entity, sync_id);
@@ -219,6 +239,8 @@ create table easysync_internal.sync_queue (
     claimed_generation bigint,
     primary key (tenant_id, connection, entity, hub_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+
+create index sync_queue_tenant on easysync_internal.sync_queue (tenant_id, queue_id);
 
 -- What a sync planned and did on a platform, change by change.
 create table easysync_internal.sync_changes (
@@ -296,6 +318,17 @@ create table easysync_internal.sync_failures (
     primary key (tenant_id, connection, entity, direction, record_id)
 ) with (fillfactor = 70);
 create unique index sync_failures_failure_id on easysync_internal.sync_failures (failure_id);
+-- The view's lists. sync_id and the times of attempts have none: each attempt changes them.
+create index sync_failures_tenant on easysync_internal.sync_failures (tenant_id, failure_id) where discarded_at is null;
+create index sync_failures_connection on easysync_internal.sync_failures (tenant_id, connection, failure_id)
+    where discarded_at is null;
+-- What waits for a person (health).
+create index sync_failures_waiting on easysync_internal.sync_failures (tenant_id, connection)
+    where discarded_at is null and next_attempt_at is null;
+create index sync_failures_entity on easysync_internal.sync_failures (tenant_id, entity, failure_id)
+    where discarded_at is null;
+create index sync_failures_category on easysync_internal.sync_failures (tenant_id, error_category, failure_id)
+    where discarded_at is null;
 
 -- Confirmation tokens, as hashes: single use, five minutes, for one plan and one person.
 create table easysync_internal.confirmations (
@@ -339,8 +372,12 @@ create table easysync_internal.sync_conflicts (
     resolved_at timestamptz,
     resolved_by name
 );
+create index sync_conflicts_tenant on easysync_internal.sync_conflicts (tenant_id, conflict_id);
+create index sync_conflicts_status on easysync_internal.sync_conflicts (tenant_id, status, conflict_id);
 create index sync_conflicts_record
     on easysync_internal.sync_conflicts (tenant_id, connection, entity, record_id);
+-- Retention.
+create index sync_conflicts_resolved on easysync_internal.sync_conflicts (tenant_id, resolved_at) where resolved_at is not null;
 
 -- Log rows, masked. Appended by the worker, deleted by retention (47_log.sql): vacuum is triggered by
 -- numbers of rows, not by shares of the table, so that its cost follows what came and went. One plain
@@ -369,6 +406,12 @@ create table easysync_internal.sync_log (
         autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 5000);
 -- Retention, and the view's filter by time.
 create index sync_log_time on easysync_internal.sync_log (tenant_id, logged_at);
+create index sync_log_tenant on easysync_internal.sync_log (tenant_id, log_id);
+create index sync_log_level on easysync_internal.sync_log (tenant_id, level, log_id);
+create index sync_log_connection on easysync_internal.sync_log (tenant_id, connection, log_id);
+create index sync_log_entity on easysync_internal.sync_log (tenant_id, entity, log_id);
+-- Errors of the last day (connection_health).
+create index sync_log_errors on easysync_internal.sync_log (tenant_id, connection, logged_at) where level = 'error';
 create index sync_log_run on easysync_internal.sync_log (sync_id, log_id) where sync_id is not null;
 
 -- Which roles see which tenants. Names, not oids: a dump carries them to another cluster.
@@ -414,6 +457,8 @@ create table easysync_internal.audit_log (
     client_addr inet
 );
 create index audit_log_tenant on easysync_internal.audit_log (tenant_id, audit_id);
+create index audit_log_action on easysync_internal.audit_log (tenant_id, action, audit_id);
+create index audit_log_run on easysync_internal.audit_log (sync_id) where sync_id is not null;
 
 -- What this database is, so that a copy of it knows that it is one. At most one row, written by the
 -- first successful connect, by fence() and by unfence(); never by the install script. fence_state()

@@ -44,6 +44,10 @@ create table easysync_internal.notifications (
     sent_at timestamptz,
     recovered_at timestamptz
 );
+create index notifications_tenant on easysync_internal.notifications (tenant_id, notification_id);
+create index notifications_event on easysync_internal.notifications (tenant_id, event, notification_id);
+-- Retention.
+create index notifications_over on easysync_internal.notifications (tenant_id, recovered_at) where recovered_at is not null;
 create index notifications_open on easysync_internal.notifications (tenant_id, event, object) where recovered_at is null;
 
 -- Deliveries, as received. Whoever may deliver inserts through the view easysync.webhook_events; what
@@ -75,6 +79,14 @@ create table easysync_internal.webhook_events (
 -- What the worker looks for: the few that nobody has taken up.
 create index webhook_events_open on easysync_internal.webhook_events (event_id)
     where status in ('received', 'accepted') and sync_id is null;
+create index webhook_events_tenant on easysync_internal.webhook_events (tenant_id, event_id);
+create index webhook_events_status on easysync_internal.webhook_events (tenant_id, status, event_id);
+create index webhook_events_connection on easysync_internal.webhook_events (tenant_id, connection, event_id);
+-- Retention: of bodies, of rows.
+create index webhook_events_bodies on easysync_internal.webhook_events (tenant_id, processed_at)
+    where body <> '' and status in ('rejected', 'ignored', 'processed');
+create index webhook_events_over on easysync_internal.webhook_events (tenant_id, processed_at)
+    where status in ('rejected', 'ignored', 'processed');
 create index webhook_events_sync on easysync_internal.webhook_events (sync_id) where status = 'accepted';
 
 create trigger wake after insert on easysync_internal.webhook_events

@@ -1,5 +1,5 @@
 -- Views of syncs, failures and logs. Each is a security barrier and shows the tenants that the session
--- may see (visible_tenants(), asked once a query); the tables are granted to nobody. Functions that a
+-- may see, asked once a query (48_visible.sql); the tables are granted to nobody. Functions that a
 -- view calls are checked against the reader, so viewers are granted those few (90_grants.sql).
 
 -- Counts are the sums of a run's steps, as they stand.
@@ -33,7 +33,7 @@ select r.sync_id,
        r.requested_by,
        r.sandbox,
        r.tenant_id
-from easysync_internal.sync_runs as r
+from easysync_internal.visible_sync_runs as r
 left join lateral (
     select coalesce(sum(x.records_done), 0)::bigint as records_done, sum(x.records_total)::bigint as records_total,
            coalesce(sum(x.created), 0)::bigint as created, coalesce(sum(x.updated), 0)::bigint as updated,
@@ -41,7 +41,7 @@ left join lateral (
            coalesce(sum(x.failed), 0)::bigint as failed, coalesce(sum(x.api_calls), 0)::bigint as api_calls
     from easysync_internal.sync_run_steps as x
     where x.sync_id = r.sync_id) as s on true
-where r.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+where r.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_runs is 'One row a sync';
 comment on column easysync.sync_runs.sync_id is 'key';
 comment on column easysync.sync_runs.entity is 'entity';
@@ -75,8 +75,8 @@ create view easysync.sync_run_steps with (security_barrier) as
 select s.sync_id, s.step, s.entity, s.connection, s.direction, s.status, s.records_total, s.records_done, s.created,
        s.updated, s.deleted, s.unchanged, s.failed, s.api_calls, s.started_at, s.finished_at, s.error_category,
        s.error_code, s.error_message, s.error_hint, s.tenant_id
-from easysync_internal.sync_run_steps as s
-where s.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_sync_run_steps as s
+where s.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_run_steps is 'A sync by connection and direction: the fan-out';
 comment on column easysync.sync_run_steps.sync_id is 'run';
 comment on column easysync.sync_run_steps.step is 'order in the run';
@@ -151,8 +151,8 @@ create view easysync.sync_logs with (security_barrier) as
 select l.log_id, l.logged_at, l.level, l.sync_id, l.connection, l.entity,
        easysync_internal.masked_id(l.record_id) as record_id, l.operation, l.result, l.message, l.duration_ms,
        l.error_category, l.error_code, l.error_message, l.error_hint, l.sandbox, l.tenant_id
-from easysync_internal.sync_log as l
-where l.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_sync_log as l
+where l.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_logs is 'Log rows, masked';
 comment on column easysync.sync_logs.log_id is 'key';
 comment on column easysync.sync_logs.logged_at is 'time';
@@ -177,9 +177,9 @@ create view easysync.sync_failures with (security_barrier) as
 select f.failure_id, f.connection, f.entity, f.direction, easysync_internal.masked_id(f.record_id) as record_id, f.label,
        f.error_category, f.error_code, f.error_message, f.error_hint, f.retryable, f.attempts, f.first_failed_at,
        f.last_attempt_at, f.next_attempt_at, f.blocked_by, f.sync_id, f.tenant_id
-from easysync_internal.sync_failures as f
+from easysync_internal.visible_sync_failures as f
 where f.discarded_at is null
-  and f.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+  and f.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_failures is 'Records that failed, and what waits for them';
 comment on column easysync.sync_failures.failure_id is 'key';
 comment on column easysync.sync_failures.connection is 'connection';
@@ -203,8 +203,8 @@ comment on column easysync.sync_failures.tenant_id is 'tenant (last column of ev
 create view easysync.sync_queue with (security_barrier) as
 select q.queue_id, q.connection, q.entity, easysync_internal.masked_id(q.record_id) as record_id, q.status, q.queued_at,
        q.attempts, q.next_attempt_at, q.tenant_id
-from easysync_internal.sync_queue as q
-where q.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_sync_queue as q
+where q.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_queue is 'Hub rows that a connection has yet to receive';
 comment on column easysync.sync_queue.queue_id is 'key';
 comment on column easysync.sync_queue.connection is 'target';

@@ -180,8 +180,8 @@ comment on column easysync.links.tenant_id is 'tenant (last column of every view
 create view easysync.audit_log with (security_barrier) as
 select a.audit_id, a.audited_at, a.session_user_name, a.current_user_name, a.action, a.object, a.old_value, a.new_value,
        a.sync_id, a.client_addr, a.tenant_id
-from easysync_internal.audit_log as a
-where a.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_audit_log as a
+where a.route = (select easysync_internal.visible_tenant());
 comment on view easysync.audit_log is 'Who did what, append-only';
 comment on column easysync.audit_log.audit_id is 'key';
 comment on column easysync.audit_log.audited_at is 'when';

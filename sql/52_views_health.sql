@@ -26,10 +26,15 @@ as $$
     union all
     select 'degraded', format('the last sync of %s failed: %s', s.entity, coalesce(s.error_message, 'unknown error')),
            coalesce(s.error_hint, 'See easysync.sync_run_steps.')
-    from (select distinct on (x.entity, x.direction) x.* from known as c
-          join easysync_internal.sync_run_steps as x on x.tenant_id = c.tenant_id and x.connection = c.name
-          where x.finished_at is not null
-          order by x.entity, x.direction, x.sync_id desc) as s
+    from known as c
+    join easysync_internal.streams as t on t.tenant_id = c.tenant_id and t.connection = c.name
+    cross join (values ('pull'), ('push')) as d (direction)
+    -- By index sync_run_steps_ended: one probe, however long the history is.
+    cross join lateral (select x.entity, x.status, x.error_message, x.error_hint
+                        from easysync_internal.sync_run_steps as x
+                        where x.tenant_id = c.tenant_id and x.connection = c.name and x.entity = t.entity
+                          and x.direction = d.direction and x.finished_at is not null
+                        order by x.sync_id desc limit 1) as s
     where s.status = 'failed'
     union all
     select 'degraded', format('%s failed records wait for a person', count(*)),
@@ -64,8 +69,14 @@ select c.name as connection,
        coalesce(p.reasons, '{}') as reasons,
        coalesce(p.cures, '{}') as cures,
        c.status,
-       (select max(x.finished_at) from easysync_internal.sync_run_steps as x
-        where x.tenant_id = c.tenant_id and x.connection = c.name and x.status = 'succeeded') as last_success_at,
+       -- By index sync_run_steps_succeeded, a probe for each stream.
+       (select max(x.finished_at)
+        from easysync_internal.streams as t
+        cross join lateral (select y.finished_at from easysync_internal.sync_run_steps as y
+                            where y.tenant_id = t.tenant_id and y.connection = t.connection and y.entity = t.entity
+                              and y.status = 'succeeded'
+                            order by y.sync_id desc limit 1) as x
+        where t.tenant_id = c.tenant_id and t.connection = c.name) as last_success_at,
        (select count(*) from easysync_internal.sync_log as l
         where l.tenant_id = c.tenant_id and l.connection = c.name and l.level = 'error'
           and l.logged_at > now() - interval '24 hours') as errors_24h,

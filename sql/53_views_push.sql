@@ -11,8 +11,8 @@ from (
     select k.sync_id, k.change_id, k.connection, k.direction, k.entity, k.record_id, k.label, k.target, k.action,
            k.destructive, k.reason, k.fields, k.depends_on, k.status, k.remote_id, k.finished_at, k.error_category,
            k.error_code, k.error_message, k.error_hint, k.tenant_id, k.hub_id, false as by_link
-    from easysync_internal.sync_changes as k
-    where k.tenant_id = any ((select easysync_internal.visible_tenants())::text[])
+    from easysync_internal.visible_sync_changes as k
+    where k.route = (select easysync_internal.visible_tenant())
     union all
     select r.sync_id,
            (coalesce((select max(k.change_id) from easysync_internal.sync_changes as k where k.sync_id = r.sync_id), 0)
@@ -89,8 +89,8 @@ comment on column easysync.sync_requests.tenant_id is 'tenant (last column of ev
 create view easysync.sync_conflicts with (security_barrier) as
 select k.conflict_id, k.sync_id, k.connection, k.entity, k.record_id, k.label, k.fields, k.conflict_strategy, k.status,
        k.resolution, k.detected_at, k.resolved_at, k.resolved_by, k.tenant_id
-from easysync_internal.sync_conflicts as k
-where k.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_sync_conflicts as k
+where k.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_conflicts is 'Both sides changed, apart';
 comment on column easysync.sync_conflicts.conflict_id is 'key';
 comment on column easysync.sync_conflicts.sync_id is 'run that met it';

@@ -69,8 +69,8 @@ comment on column easysync.upcoming_syncs.tenant_id is 'tenant (last column of e
 create view easysync.notifications with (security_barrier) as
 select n.notification_id, n.raised_at, n.event, n.severity, n.connection, n.sync_id, n.subject, n.message, n.channel,
        n.status, n.occurrences, n.sent_at, n.recovered_at, n.tenant_id
-from easysync_internal.notifications as n
-where n.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_notifications as n
+where n.route = (select easysync_internal.visible_tenant());
 comment on view easysync.notifications is 'Alerts sent and to be sent';
 comment on column easysync.notifications.notification_id is 'key';
 comment on column easysync.notifications.raised_at is 'when';

@@ -3,8 +3,8 @@
 create view easysync.webhook_events with (security_barrier) as
 select w.event_id, w.tenant_id, w.connection, w.headers, w.body, w.received_at, w.status, w.status_reason, w.topic,
        w.remote_ids, w.sync_id, w.processed_at
-from easysync_internal.webhook_events as w
-where w.tenant_id = any ((select easysync_internal.visible_tenants())::text[]);
+from easysync_internal.visible_webhook_events as w
+where w.route = (select easysync_internal.visible_tenant());
 comment on view easysync.webhook_events is 'Deliveries from platforms: insert (connection, headers, body), the worker does the rest';
 comment on column easysync.webhook_events.event_id is 'key';
 comment on column easysync.webhook_events.tenant_id is 'tenant';
@@ -22,7 +22,8 @@ comment on column easysync.webhook_events.processed_at is 'when';
 grant insert (tenant_id, connection, headers, body) on easysync.webhook_events to easysync_webhook;
 grant select on easysync.webhook_events to easysync_operator;
 -- Which tenants it takes: checked against whoever delivers.
-grant execute on function easysync_internal.visible_tenants() to easysync_webhook;
+grant execute on function easysync_internal.visible_tenants(), easysync_internal.visible_tenant(),
+    easysync_internal.visible_several() to easysync_webhook;
 
 -- Platforms don't know of a sandbox: they deliver to the live tenant, whose events are kept while it is on.
 -- Those of the sandbox' own accounts are told by their connection's name, else by who signed; the live one's

@@ -85,13 +85,15 @@ $$;
 create function easysync_internal.health_queue() returns jsonb
     language sql stable set search_path = pg_catalog, pg_temp
 as $$
+    -- The tenants as an array, found once: a function in the conditions would be called for every row.
     select jsonb_build_object(
-        'records', (select count(*) from easysync_internal.sync_queue as q where q.tenant_id = any (easysync_internal.visible_tenants())),
-        'oldest_at', (select min(q.queued_at) from easysync_internal.sync_queue as q where q.tenant_id = any (easysync_internal.visible_tenants())),
+        'records', (select count(*) from easysync_internal.sync_queue as q where q.tenant_id = any (v.tenants)),
+        'oldest_at', (select min(q.queued_at) from easysync_internal.sync_queue as q where q.tenant_id = any (v.tenants)),
         'syncs', (select count(*) from easysync_internal.sync_runs as r
-                  where r.status = 'queued' and r.tenant_id = any (easysync_internal.visible_tenants())),
+                  where r.status = 'queued' and r.tenant_id = any (v.tenants)),
         'running', (select count(*) from easysync_internal.sync_runs as r
-                    where r.status = 'running' and r.tenant_id = any (easysync_internal.visible_tenants())),
+                    where r.status = 'running' and r.tenant_id = any (v.tenants)),
         'failures', (select count(*) from easysync_internal.sync_failures as f
-                     where f.discarded_at is null and f.tenant_id = any (easysync_internal.visible_tenants())))
+                     where f.discarded_at is null and f.tenant_id = any (v.tenants)))
+    from (select easysync_internal.visible_tenants() as tenants offset 0) as v
 $$;

@@ -192,16 +192,24 @@ declare
     gone integer;
 begin
     update easysync_internal.webhook_events as w set body = '', headers = '{}'
-    where w.event_id in (select o.event_id from easysync_internal.webhook_events as o
-                         where o.body <> '' and o.status in ('rejected', 'ignored', 'processed')
-                           and o.processed_at < now() - easysync_internal.setting(o.tenant_id, 'webhook_body_retention')::interval
-                         order by o.event_id limit lot);
+    where w.event_id = any (array(
+        select o.event_id
+        from easysync_internal.kept_since('easysync_internal.webhook_events', 'webhook_body_retention') as k
+        cross join lateral (select x.event_id from easysync_internal.webhook_events as x
+                            where x.tenant_id = k.tenant_id and x.processed_at < k.oldest
+                              and x.body <> '' and x.status in ('rejected', 'ignored', 'processed')
+                            order by x.processed_at limit lot) as o
+        limit lot));
     get diagnostics touched = row_count;
     delete from easysync_internal.webhook_events as w
-    where w.event_id in (select o.event_id from easysync_internal.webhook_events as o
-                         where o.status in ('rejected', 'ignored', 'processed')
-                           and o.processed_at < now() - easysync_internal.setting(o.tenant_id, 'log_retention')::interval
-                         order by o.event_id limit lot);
+    where w.event_id = any (array(
+        select o.event_id
+        from easysync_internal.kept_since('easysync_internal.webhook_events', 'log_retention') as k
+        cross join lateral (select x.event_id from easysync_internal.webhook_events as x
+                            where x.tenant_id = k.tenant_id and x.processed_at < k.oldest
+                              and x.status in ('rejected', 'ignored', 'processed')
+                            order by x.processed_at limit lot) as o
+        limit lot));
     get diagnostics gone = row_count;
     return touched + gone;
 end

@@ -12,7 +12,8 @@ grant select on easysync.audit_log to easysync_admin;
 
 -- Functions that these views call: their execution is checked against the reader. Whatever a reader
 -- passes to them, they tell of his own tenants only.
-grant execute on function easysync_internal.visible_tenants(), easysync_internal.masked_id(text),
+grant execute on function easysync_internal.visible_tenants(), easysync_internal.visible_tenant(),
+    easysync_internal.visible_several(), easysync_internal.masked_id(text),
     easysync_internal.worker_pid(), easysync_internal.count_links(text, text, text),
     easysync_internal.read_links(text[]), easysync_internal.setting_definitions(), easysync_internal.words(),
     easysync_internal.connection_problems(text, text),

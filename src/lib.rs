@@ -10,6 +10,7 @@ mod guc;
 mod host;
 mod locks;
 mod pace;
+mod planner;
 mod secrets;
 mod shmem;
 mod store;
@@ -25,6 +26,7 @@ use pgrx::prelude::*;
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     guc::define();
+    planner::install();
     // A worker during pg_upgrade would write to a cluster that is being moved.
     if unsafe { !pg_sys::process_shared_preload_libraries_in_progress || pg_sys::IsBinaryUpgrade } {
         return;
@@ -83,7 +85,8 @@ extension_sql_file!("../sql/42_hub_changes.sql", name = "hub_changes", requires 
 extension_sql_file!("../sql/45_fence.sql", name = "fence", requires = ["hub_changes"]);
 extension_sql_file!("../sql/47_log.sql", name = "log", requires = ["fence"]);
 extension_sql_file!("../sql/48_schedule_slots.sql", name = "schedule_slots", requires = ["log"]);
-extension_sql_file!("../sql/49_created.sql", name = "created", requires = ["schedule_slots"]);
+extension_sql_file!("../sql/48_visible.sql", name = "visible", requires = ["schedule_slots"]);
+extension_sql_file!("../sql/49_created.sql", name = "created", requires = ["visible"]);
 extension_sql_file!("../sql/50_views_syncs.sql", name = "views_syncs", requires = ["created"]);
 extension_sql_file!("../sql/51_views_state.sql", name = "views_state", requires = ["views_syncs"]);
 extension_sql_file!(

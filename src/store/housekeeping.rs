@@ -1,4 +1,5 @@
-//! What a worker looks after beside the syncs: retention, and confirmations that expire.
+//! What a worker looks after beside the syncs: retention, changes that no push takes up, and
+//! confirmations that expire.
 
 use super::spi;
 use crate::error::DbResult;
@@ -14,16 +15,24 @@ const UNCONFIRMED: &str = "select exists (select from easysync_internal.sync_run
     or exists (select from easysync_internal.confirmations
                 where expires_at < pg_catalog.clock_timestamp() - interval '1 day')";
 
-/// Only what is old is deleted: mostly this writes nothing.
-pub fn run() -> DbResult<()> {
+/// Each deletes or folds one lot, in a transaction of its own, and tells how many rows that were.
+pub const LOTS: [&str; 5] = [
+    "select easysync_internal.drop_old_logs()::bigint",
+    "select easysync_internal.drop_old_runs()::bigint",
+    "select easysync_internal.drop_old_webhooks()::bigint",
+    "select easysync_internal.drop_old_notices()::bigint",
+    "select easysync_internal.fold_noted_changes()",
+];
+
+/// Ends what nobody confirmed; true: there may be something to delete, too.
+pub fn begin() -> DbResult<bool> {
     if spi::one::<bool>(UNCONFIRMED, &[])? == Some(true) {
         spi::run("select easysync_internal.expire_confirmations()", &[])?;
     }
-    if spi::one::<bool>(DUE, &[])? != Some(true) {
-        return Ok(());
-    }
-    while spi::one::<i32>("select easysync_internal.drop_old_logs()", &[])?.unwrap_or(0) > 0 {}
-    while spi::one::<i32>("select easysync_internal.drop_old_runs()", &[])?.unwrap_or(0) > 0 {}
-    while spi::one::<i32>("select easysync_internal.drop_old_webhooks()", &[])?.unwrap_or(0) > 0 {}
-    Ok(())
+    Ok(spi::one::<bool>(DUE, &[])? == Some(true))
+}
+
+/// Carries out one lot.
+pub fn lot(statement: &str) -> DbResult<i64> {
+    Ok(spi::one::<i64>(statement, &[])?.unwrap_or(0))
 }

@@ -92,13 +92,21 @@ impl PgStore {
 
 /// How often the worker looks after retention.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+/// Between two lots the main thread belongs to the syncs.
+const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(20);
 
 impl PgStore {
-    /// Drops what is old, for ever. A failure is logged by Postgres and
-    /// tried again the next time.
+    /// Drops what is old, for ever: a lot is a short transaction, and other work comes between. A
+    /// failure is logged by Postgres and tried again the next time; it stops no other kind.
     pub async fn keep_house(&self) {
         loop {
-            let _ = self.job(housekeeping::run).await;
+            if let Ok(true) = self.job(housekeeping::begin).await {
+                for statement in housekeeping::LOTS {
+                    while let Ok(1..) = self.job(move || housekeeping::lot(statement)).await {
+                        tokio::time::sleep(HOUSEKEEPING_PAUSE).await;
+                    }
+                }
+            }
             tokio::time::sleep(HOUSEKEEPING).await;
         }
     }
