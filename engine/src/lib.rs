@@ -11,6 +11,7 @@ pub mod clock;
 pub mod connector;
 pub mod error;
 pub mod http;
+pub mod limits;
 pub mod mapping;
 pub mod mask;
 pub mod model;

@@ -6,6 +6,7 @@ pub mod woocommerce;
 
 use crate::error::{Error, Result};
 use crate::http::HttpContext;
+use crate::http::budget::Held;
 use crate::mapping::{Problem, Rule};
 use crate::model::{Direction, Entity, Mode, Record, RecordFailure};
 use crate::push::Walk;
@@ -82,6 +83,52 @@ pub struct Page {
     pub calls: u64,
     /// Warnings for the log, masked: what was odd and how it was read.
     pub notes: Vec<String>,
+    /// It ends before what was asked for, since more would take too much memory: the next page goes
+    /// on from its last element.
+    pub cut: bool,
+    /// Bytes of its records and failures, roughly.
+    pub weight: usize,
+    /// They, as far as they count in this process.
+    pub held: Held,
+    /// Ids of the elements that were left to the next page.
+    pub left: Vec<i64>,
+    /// There is no room for it ahead of its turn.
+    pub crowded: bool,
+}
+
+impl Page {
+    /// Takes a record.
+    pub fn keep(&mut self, record: Record) {
+        self.weigh(record.weight());
+        self.records.push(record);
+    }
+
+    /// Takes a record that couldn't be read.
+    pub fn fail(&mut self, failure: RecordFailure) {
+        self.weigh(failure.weight());
+        self.failures.push(failure);
+    }
+
+    /// Counts what is about to be kept.
+    pub fn weigh(&mut self, bytes: usize) {
+        self.weight += bytes;
+        self.crowded |= !self.held.grow(bytes);
+    }
+
+    /// Takes what came along with an element: it doesn't count as one.
+    pub fn add_along(&mut self, along: Page) {
+        self.weigh(along.weight);
+        self.records.extend(along.records);
+        self.failures.extend(along.failures);
+        self.calls += along.calls;
+        self.notes.extend(along.notes);
+    }
+
+    /// No more elements may be taken after the first `taken`. Two always may: pages share one, and
+    /// must get on.
+    pub fn is_full(&self, taken: usize, most: usize) -> bool {
+        taken >= 2 && (self.weight >= most || self.crowded)
+    }
 }
 
 /// Records asked for by id: those that came, and those that the platform says are gone.
@@ -92,6 +139,8 @@ pub struct ById {
     pub gone: Vec<String>,
     pub calls: u64,
     pub notes: Vec<String>,
+    /// Ids that are to be asked for again: more records would take too much memory at a time.
+    pub rest: Vec<String>,
 }
 
 /// A webhook of the platform that delivers to us.

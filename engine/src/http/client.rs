@@ -39,7 +39,7 @@ impl Default for ClientConfig {
             breaker: BreakerPolicy::default(),
             allow_http: false,
             timeout: Duration::from_secs(60),
-            max_response: 32 << 20,
+            max_response: crate::limits::RESPONSE_BYTES,
             throttle_pause: None,
         }
     }
@@ -69,7 +69,7 @@ impl Client {
     /// `private_address`, `userinfo_refused`, `redirect` (validation); `http_429` (rate_limit, with
     /// `retry_after` where known); `dns`, `tls`, `connection_refused`, `connection_failed`,
     /// `connect_timeout`, `unreachable`, `circuit_open` (network: it was never sent); `timeout`,
-    /// `reset`, `too_large`, `http_502` to `http_504` (network: it may have been carried out);
+    /// `reset`, `too_large` and `crowded` (validation), `http_502` to `http_504` (network: it may have been carried out);
     /// `cancelled`.
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let target = self.http.config.policy.check(&request.url, self.config.allow_http)?;

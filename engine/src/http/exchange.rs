@@ -1,5 +1,6 @@
 //! One attempt on the wire.
 
+use super::budget::Held;
 use super::failure::{self, Failure};
 use super::request::{Attempt, Request, Response};
 use super::{HttpContext, Target};
@@ -42,14 +43,20 @@ pub(super) async fn exchange(
     let started = Instant::now();
     // The machine's time, not the clock's: it is about a real wire.
     let answer = tokio::time::timeout(limit, receive(call, target, limit, max)).await;
-    let (status, headers, body) =
+    let (status, headers, body, held) =
         answer.unwrap_or_else(|_| Err(failure::timed_out(&target.host, limit)))?;
     if cut_json(status, &headers, &body) {
         return Err(failure::broken_off(&target.host));
     }
     let host = target.host.clone();
-    Ok(Response { status, headers, body, elapsed: started.elapsed(), attempts: 1, host })
+    Ok(Response { status, headers, body, held, elapsed: started.elapsed(), attempts: 1, host })
 }
+
+/// Room made for an answer before anything of it has come.
+const FIRST_BYTES: usize = 1 << 20;
+
+/// Bytes that are read of an answer that is no success.
+const ERROR_BYTES: usize = 256 << 10;
 
 /// What the address check was about.
 fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
@@ -61,23 +68,32 @@ async fn receive(
     target: &Target,
     limit: Duration,
     max: usize,
-) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+) -> Result<(StatusCode, HeaderMap, Bytes, Held), Failure> {
     let failed = |error: reqwest::Error| failure::transport(&error, &target.host, limit);
     let mut response = call.send().await.map_err(failed)?;
+    let status = response.status();
     let announced = response.content_length().unwrap_or(0);
-    if announced > max as u64 {
+    if status.is_success() && announced > max as u64 {
         return Err(failure::too_large(&target.host, max));
     }
-    let mut body = BytesMut::with_capacity(announced as usize);
+    // What is announced may never come: room is made as it does.
+    let mut body = BytesMut::with_capacity((announced as usize).min(FIRST_BYTES));
+    let mut held = Held::default();
     // Counted as it comes in, unpacked: a small packed answer can be a large one.
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        // A refusal says by its status what it is; of its words the first are enough.
+        if !status.is_success() && body.len() + chunk.len() > ERROR_BYTES {
+            break;
+        }
         if body.len() + chunk.len() > max {
             return Err(failure::too_large(&target.host, max));
         }
+        if !held.grow(chunk.len()) {
+            return Err(failure::crowded(&target.host));
+        }
         body.extend_from_slice(&chunk);
     }
-    let status = response.status();
-    Ok((status, std::mem::take(response.headers_mut()), body.freeze()))
+    Ok((status, std::mem::take(response.headers_mut()), body.freeze(), held))
 }
 
 /// An answer that ends with the connection can break off unseen. JSON that begins with a bracket

@@ -66,8 +66,15 @@ pub(super) fn broken_off(host: &str) -> Failure {
 
 pub(super) fn too_large(host: &str, limit: usize) -> Failure {
     let message = format!("the answer of \"{host}\" is too large: more than {limit} bytes");
-    let error = network("too_large", message).retryable(false);
+    let error = Error::new(Category::Validation, "too_large", message)
+        .hint("A plugin or a proxy that changes its answers is the usual cause.");
     Failure::new(error, true, false)
+}
+
+/// There is no room for what is read ahead of its turn. Seen by nobody: it is read again in turn.
+pub(super) fn crowded(host: &str) -> Failure {
+    let message = format!("no room for an answer of \"{host}\" ahead of its turn");
+    Failure::new(Error::new(Category::Network, "crowded", message), true, false)
 }
 
 pub(super) fn circuit_open(host: &str, wait: Duration, last: Option<&str>) -> Error {

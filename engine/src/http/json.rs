@@ -3,9 +3,11 @@
 
 use super::Response;
 use crate::error::{Category, Error, Result};
+use crate::limits::{self, Few};
 use crate::mask;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 /// Characters of a foreign body that an error may show.
 const EXCERPT: usize = 160;
@@ -26,6 +28,18 @@ impl Response {
         match serde_json::from_str(text) {
             Ok(value) => Ok(Json { value, note: note.map(str::to_owned) }),
             Err(error) => Err(unreadable(self, text, &error)),
+        }
+    }
+}
+
+impl Response {
+    /// The elements of a list, as they were written. Errors as [`Response::json`]; and `too_many`
+    /// (validation) for a list that nobody asked for.
+    pub fn list(&self, what: &str) -> Result<Json<Vec<&RawValue>>> {
+        let Json { value, note } = self.json::<Few<'_>>()?;
+        match value.more {
+            true => Err(limits::too_many(&self.host, what).http_status(self.status.as_u16())),
+            false => Ok(Json { value: value.items, note }),
         }
     }
 }
@@ -140,7 +154,7 @@ pub(super) fn excerpt(page: &str) -> String {
         }
     }
     push_words(&mut words, rest);
-    let masked = mask::text(words.trim());
+    let masked = mask::text(limits::cut_text(words.trim()));
     match masked.char_indices().nth(EXCERPT) {
         Some((cut, _)) => format!("{}...", &masked[..cut]),
         None => masked,

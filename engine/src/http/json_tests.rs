@@ -9,6 +9,7 @@ fn response(status: u16, body: impl Into<Bytes>) -> Response {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: body.into(),
+        held: Default::default(),
         elapsed: Duration::ZERO,
         attempts: 1,
         host: "shop.test".into(),

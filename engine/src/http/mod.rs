@@ -18,6 +18,7 @@
 mod account;
 mod address;
 mod breaker;
+pub mod budget;
 mod client;
 mod exchange;
 mod failure;

@@ -1,5 +1,6 @@
 //! What is sent and what comes back.
 
+use super::budget::Held;
 use super::retry::RetryPolicy;
 use crate::error::Result;
 use bytes::Bytes;
@@ -128,6 +129,8 @@ pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The body's share of what this process may hold.
+    pub held: Held,
     /// From the start of the last attempt to the end of the answer: the platform's time, without
     /// our waits.
     pub elapsed: Duration,

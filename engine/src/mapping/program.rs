@@ -4,12 +4,16 @@ use super::cell;
 use super::path::Step;
 use super::transform::{Transform, to_text};
 use super::value::{self, Reason, Val, walk};
+use crate::limits::LINES;
 use crate::model::{Cell, ColumnKind, Row, TableId};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+
+/// Errors of a record beyond which it isn't read on: a handful is shown.
+const MOST_ERRORS: usize = 100;
 
 /// A mapping that is ready to run.
 #[derive(Debug)]
@@ -239,12 +243,22 @@ impl Program {
         let mut lines = Vec::new();
         for line in &self.lines {
             let Some(array) = slots[line.slot] else { continue };
+            let elements = value::elements(array.get());
+            // A line takes hundreds of bytes in memory, a `{}` in the record two.
+            if lines.len() + elements.len() > LINES {
+                let reason = format!("holds more than {LINES} lines");
+                errors.push(FieldError { target: line.array.to_string(), reason });
+                break;
+            }
             let mut slots = vec![None; line.program.slots];
-            for element in value::elements(array.get()) {
+            for element in elements {
                 let number = lines.len() + 1;
                 let at = Some((line.array.as_ref(), number));
                 slots.fill(None);
                 lines.push(line.program.run(element, context, at, &mut slots, &mut errors));
+                if errors.len() >= MOST_ERRORS {
+                    break;
+                }
             }
         }
         if errors.is_empty() { Ok(Mapped { row, lines }) } else { Err(errors) }

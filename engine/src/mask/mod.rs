@@ -14,6 +14,9 @@ use regex::{Captures, Regex};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+/// Bytes of a text that are looked at.
+const MOST: usize = 64 << 10;
+
 /// What stands in place of a masked value.
 pub const MASK: &str = "***";
 
@@ -24,7 +27,14 @@ pub fn text(text: &str) -> String {
 }
 
 /// [`text`] without a copy where nothing is masked.
+///
+/// Of a text of more than [`MOST`] bytes the rest is left out: a log is not the place for it, and
+/// searching megabytes takes minutes.
 pub fn masked(text: &str) -> Cow<'_, str> {
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        return Cow::Owned(format!("{}...", masked(&text[..end])));
+    }
     let signs = Signs::of(text);
     let mut masked = Cow::Borrowed(text);
     if signs.secret {

@@ -42,6 +42,15 @@ pub struct Row {
 }
 
 impl Row {
+    /// Bytes that it takes in memory, roughly.
+    fn weight(&self) -> usize {
+        let texts = self.cells.iter().map(|cell| match cell {
+            Cell::Text(text) | Cell::Json(text) | Cell::Ref(text) => text.len(),
+            _ => 0,
+        });
+        self.cells.len() * size_of::<Cell>() + texts.sum::<usize>()
+    }
+
     pub fn cell(&self, name: &str) -> &Cell {
         self.table.table().column(name).map_or(&Cell::Null, |i| &self.cells[i])
     }
@@ -110,6 +119,16 @@ pub fn label(entity: Entity, called: Option<&str>, id: &str) -> String {
 }
 
 impl Record {
+    /// Bytes that it takes in memory, roughly. A line of `{}` takes hundreds.
+    pub fn weight(&self) -> usize {
+        let related = self.related.iter().flat_map(|related| &related.remote_ids);
+        size_of::<Record>()
+            + self.row.weight()
+            + self.lines.iter().map(Row::weight).sum::<usize>()
+            + related.map(|id| id.len() + size_of::<String>()).sum::<usize>()
+            + self.raw.as_ref().map_or(0, |raw| raw.len())
+    }
+
     /// [`label`] of a row on its way into the hub.
     pub fn label_of(entity: Entity, row: &Row, remote_id: &str) -> String {
         let called = match row.cell(label_column(entity)) {
@@ -204,4 +223,13 @@ pub struct RecordFailure {
     pub label: String,
     pub error: Error,
     pub raw: Option<Arc<str>>,
+}
+
+impl RecordFailure {
+    /// Bytes that it takes in memory, roughly.
+    pub fn weight(&self) -> usize {
+        size_of::<RecordFailure>()
+            + self.error.message.len()
+            + self.raw.as_ref().map_or(0, |raw| raw.len())
+    }
 }

@@ -4,6 +4,7 @@
 
 use crate::connector::Page;
 use crate::error::{Category, Error, Result};
+use crate::limits::{TOTAL, WalkGuard};
 use std::collections::BTreeSet;
 
 /// How far the walk steps back at first when elements have left the list; doubled until it meets
@@ -31,11 +32,15 @@ pub(super) struct Course {
     steps_back: u32,
     /// Where an empty page has shown that the list ends.
     empty_at: Option<u64>,
+    guard: WalkGuard,
+    /// The offset beyond which no page was read yet.
+    frontier: u64,
 }
 
 impl Course {
     pub fn new(limit: u64) -> Self {
-        Course { limit, step_back: STEP_BACK, steps_back: 0, empty_at: None }
+        let guard = WalkGuard::up_to(TOTAL / limit.max(1));
+        Course { limit, step_back: STEP_BACK, steps_back: 0, empty_at: None, guard, frontier: 0 }
     }
 
     /// Offset of the page after a full one: they share an element.
@@ -48,6 +53,12 @@ impl Course {
         let total = page.total.filter(|total| *total > 0);
         let len = page.len as u64;
         let reached = offset + shown(page);
+        let fresh = page.ids.iter().any(|id| *id > last_id);
+        // What was read before may be read again, after a step back, without anything new.
+        if offset >= self.frontier {
+            self.frontier = offset + 1;
+            self.guard.page(page.len, fresh)?;
+        }
         if len == 0 {
             return self.after_nothing(last_id, offset, total);
         }
@@ -56,12 +67,13 @@ impl Course {
             return self.back(offset);
         }
         self.step_back = STEP_BACK;
-        if page.ids.iter().any(|id| *id > last_id) {
+        if fresh {
             self.steps_back = 0;
         }
         let known_end = self.empty_at.is_some_and(|end| reached >= end);
         Ok(match total {
             Some(total) if reached >= total => Next::End,
+            _ if page.cut => Next::On(offset + len.max(2) - 1),
             _ if len >= self.limit => Next::On(self.after(offset)),
             None => Next::End,
             // Short, and there is said to be more: hidden elements, or pages capped by the shop.
@@ -162,6 +174,42 @@ mod tests {
         assert_eq!(next(4, 3, &[4, 5, 6, 7, 7], Some(8)), Next::On(6));
         assert_eq!(next(0, 0, &[1, 1, 2], Some(3)), Next::On(2));
         assert_eq!(next(2, 2, &[], Some(3)), Next::End);
+    }
+
+    #[test]
+    fn a_page_that_was_cut_goes_on_with_its_last_element() {
+        let cut = Page { cut: true, ..page(&[1, 2], None) };
+        assert_eq!(Course::new(4).next(0, 0, &cut).unwrap(), Next::On(1));
+    }
+
+    #[test]
+    fn the_same_page_at_every_offset_ends_the_walk_with_an_error() {
+        for total in [None, Some(u64::MAX), Some(1_000_000)] {
+            let (mut course, mut offset, mut last_id) = (Course::new(4), 0, 0);
+            let error = (0..100).find_map(|_| {
+                let next = course.next(last_id, offset, &page(&[1, 2, 3, 4], total));
+                (offset, last_id) = (offset + 3, 4);
+                next.err()
+            });
+            assert_eq!(error.expect("an end").code, "no_progress");
+        }
+    }
+
+    #[test]
+    fn elements_without_ids_are_no_progress() {
+        let mut course = Course::new(4);
+        let nameless = Page { len: 4, total: None, ..Page::default() };
+        let error = (0..100).find_map(|n| course.next(0, n * 3, &nameless).err());
+        assert_eq!(error.expect("an end").code, "no_progress");
+    }
+
+    #[test]
+    fn a_list_that_shows_nothing_and_says_that_there_is_more_ends_with_an_error() {
+        let mut course = Course::new(4);
+        course.next(0, 0, &page(&[1, 2, 3, 4], Some(u64::MAX))).unwrap();
+        let empty = page(&[], Some(u64::MAX));
+        let error = (1..1000).find_map(|n| course.next(4, n * 3, &empty).err());
+        assert_eq!(error.expect("an end").code, "no_progress");
     }
 
     #[test]

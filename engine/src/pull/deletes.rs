@@ -3,6 +3,8 @@
 use super::{Pull, Tally};
 use crate::connector::Pass;
 use crate::error::Result;
+use crate::limits::PAGE_BYTES;
+use crate::model::{Record, RecordFailure};
 use crate::store::PageWrite;
 use std::collections::HashSet;
 
@@ -32,12 +34,21 @@ impl Pull {
                 known.iter().filter(|id| !listed.contains(id)).map(i64::to_string).collect();
             let chunk = usize::try_from(self.connector.page_size()).unwrap_or(100).max(1);
             for ids in missing.chunks(chunk) {
-                self.check_cancel()?;
-                let found = self.by_ids(ids).await?;
-                tally.calls += found.calls;
-                write.records.extend(found.records);
-                write.failures.extend(found.failures);
-                write.gone.extend(found.gone);
+                let mut ids = ids.to_vec();
+                while !ids.is_empty() {
+                    self.check_cancel()?;
+                    let found = self.by_ids(&ids).await?;
+                    tally.calls += found.calls;
+                    write.records.extend(found.records);
+                    write.failures.extend(found.failures);
+                    write.gone.extend(found.gone);
+                    ids = found.rest;
+                    // A shop that hides much and shows it by id: no more of it is kept than a page.
+                    if weight(write) >= PAGE_BYTES {
+                        let part = std::mem::replace(write, self.empty_page(tally));
+                        self.write(part, tally).await?;
+                    }
+                }
             }
             match known.last() {
                 Some(last) if known.len() == CHUNK => after = *last,
@@ -45,4 +56,9 @@ impl Pull {
             }
         }
     }
+}
+
+fn weight(write: &PageWrite) -> usize {
+    let failures = write.failures.iter().map(RecordFailure::weight);
+    write.records.iter().map(Record::weight).chain(failures).sum()
 }

@@ -3,6 +3,7 @@
 use super::{PAGES_AHEAD, Pull};
 use crate::connector::{Page, Pass};
 use crate::error::{Error, Result};
+use crate::http::budget;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -60,8 +61,9 @@ impl<'a> Feed<'a> {
         self.ahead.front().is_some_and(|(_, fetch)| fetch.0.is_finished())
     }
 
-    /// Asks ahead as far as the list is known to go; without a total, for one page only.
-    fn fill(&mut self) {
+    /// Asks ahead as far as the list is known to go; without a total, for one page only. `in_turn`:
+    /// the first of them is wanted now.
+    fn fill(&mut self, in_turn: bool) {
         let most = self.pull.connector.concurrency().max(1) * PAGES_AHEAD;
         while self.ahead.len() < most {
             let known = self.total.is_some_and(|total| self.next_offset + 1 < total);
@@ -69,33 +71,38 @@ impl<'a> Feed<'a> {
                 break;
             }
             let offset = self.next_offset;
-            self.ahead.push_back((offset, self.fetch(offset)));
+            self.ahead.push_back((offset, self.fetch(offset, !in_turn || !self.ahead.is_empty())));
             // Pages share an element.
             self.next_offset = offset + self.limit - 1;
         }
     }
 
-    fn fetch(&self, offset: u64) -> Fetch {
+    fn fetch(&self, offset: u64, ahead: bool) -> Fetch {
         let connector = Arc::clone(&self.pull.connector);
         let stream = self.pull.step.stream.clone();
         let (pass, limit) = (self.pass.clone(), self.limit);
         let turn = Arc::clone(&self.in_flight);
         Fetch(tokio::spawn(async move {
             let _turn = turn.acquire_owned().await.map_err(|e| Error::internal(e.to_string()))?;
-            connector.page(&stream, &pass, offset, limit).await
+            let page = connector.page(&stream, &pass, offset, limit);
+            if ahead { budget::ahead(page).await } else { page.await }
         }))
     }
 
     pub async fn next(&mut self) -> Result<(u64, Page)> {
-        self.fill();
-        let Some((offset, fetch)) = self.ahead.front_mut() else {
+        self.fill(true);
+        let Some((offset, fetch)) = self.ahead.pop_front() else {
             return Err(Error::internal("a walk has no next page"));
         };
-        let offset = *offset;
-        let page = (&mut fetch.0)
-            .await
-            .map_err(|e| Error::internal(format!("reading a page failed: {e}")))??;
-        self.ahead.pop_front();
+        let page = match fetch.page().await {
+            // There was no room for it ahead of its turn, which is now. Those behind it are given
+            // up: they may hold the room that they all wanted.
+            Err(error) if error.code == "crowded" => {
+                self.restart(offset + self.limit - 1);
+                self.fetch(offset, false).page().await?
+            }
+            page => page?,
+        };
         // Behind the end some lists say 0 (woocommerce.md, section 3).
         self.total = page.total.filter(|total| *total > 0).or(self.total);
         self.fill_after_first();
@@ -105,13 +112,20 @@ impl<'a> Feed<'a> {
     /// Once the total is known the pages behind are asked for while this one is written.
     fn fill_after_first(&mut self) {
         if self.total.is_some_and(|total| self.next_offset + 1 < total) {
-            self.fill();
+            self.fill(false);
         }
     }
 }
 
 /// A page that is being read; given up, it is not read on.
 struct Fetch(JoinHandle<Result<Page>>);
+
+impl Fetch {
+    async fn page(mut self) -> Result<Page> {
+        let page = (&mut self.0).await;
+        page.map_err(|e| Error::internal(format!("reading a page failed: {e}")))?
+    }
+}
 
 impl Drop for Fetch {
     fn drop(&mut self) {

@@ -16,7 +16,8 @@ pub use change::HubChange;
 
 use crate::clock::Clock;
 use crate::connector::{ById, Connector, Pass};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::limits::{self, PAGE_BYTES};
 use crate::model::{Cell, ColumnKind, Entity, Mode, Record};
 use crate::store::{
     Counts, Cursor, Filters, Level, LogRow, PageWrite, Run, Step, Store, Stream, Walk,
@@ -159,17 +160,21 @@ impl Pull {
     async fn fetch_by_id(&self, ids: &[String], tally: &mut Tally) -> Result<()> {
         let chunk = usize::try_from(self.connector.page_size()).unwrap_or(100).max(1);
         for ids in ids.chunks(chunk) {
-            self.check_cancel()?;
-            let found = self.by_ids(ids).await?;
-            tally.calls += found.calls;
-            tally.done += ids.len() as u64;
-            let mut page = self.empty_page(tally);
-            page.records = self.referred_to(&found.records, tally).await?;
-            page.records.extend(found.records);
-            page.failures = found.failures;
-            self.note_unknown(&found.gone).await?;
-            page.gone = found.gone;
-            self.write(page, tally).await?;
+            let mut ids = ids.to_vec();
+            while !ids.is_empty() {
+                self.check_cancel()?;
+                let found = self.by_ids(&ids).await?;
+                tally.calls += found.calls;
+                tally.done += (ids.len() - found.rest.len()) as u64;
+                let mut page = self.empty_page(tally);
+                page.records = self.referred_to(&found.records, tally).await?;
+                page.records.extend(found.records);
+                page.failures = found.failures;
+                self.note_unknown(&found.gone).await?;
+                page.gone = found.gone;
+                self.write(page, tally).await?;
+                ids = found.rest;
+            }
         }
         Ok(())
     }
@@ -197,17 +202,32 @@ impl Pull {
             let stream = Stream { entity, ..self.step.stream.clone() };
             let chunk = usize::try_from(self.connector.page_size()).unwrap_or(100).max(1);
             for ids in missing.chunks(chunk) {
-                let answer = self.connector.by_ids(&stream, ids).await?;
-                tally.calls += answer.calls;
-                self.note(&answer.notes).await?;
-                found.extend(answer.records);
+                let mut ids = ids.to_vec();
+                while !ids.is_empty() {
+                    let answer = self.ask(&stream, &ids).await?;
+                    tally.calls += answer.calls;
+                    found.extend(answer.records);
+                    ids = answer.rest;
+                    // They come before those that refer to them in any case.
+                    if found.iter().map(Record::weight).sum::<usize>() >= PAGE_BYTES {
+                        let records = std::mem::take(&mut found);
+                        self.write(PageWrite { records, ..self.empty_page(tally) }, tally).await?;
+                    }
+                }
             }
         }
         Ok(found)
     }
 
     async fn by_ids(&self, ids: &[String]) -> Result<ById> {
-        let found = self.connector.by_ids(&self.step.stream, ids).await?;
+        self.ask(&self.step.stream, ids).await
+    }
+
+    async fn ask(&self, stream: &Stream, ids: &[String]) -> Result<ById> {
+        let found = self.connector.by_ids(stream, ids).await?;
+        if found.rest.len() >= ids.len() {
+            return Err(Error::internal("records asked for by id don't get on"));
+        }
         self.note(&found.notes).await?;
         Ok(found)
     }
@@ -261,7 +281,7 @@ impl Pull {
         }
         let rows = notes.iter().map(|note| LogRow {
             level: Level::Warn,
-            message: note.clone(),
+            message: limits::cut_text(note).to_owned(),
             ..log_row(&self.run, &self.step.stream, "fetch")
         });
         self.store.log(rows.collect()).await

@@ -5,6 +5,8 @@ use super::feed::Feed;
 use super::{BATCH, Pull, Tally};
 use crate::connector::{Page, Pass};
 use crate::error::{Error, Result};
+use crate::http::budget::Held;
+use crate::limits::PAGE_BYTES;
 use crate::store::{Cursor, Walk};
 
 impl Pull {
@@ -32,7 +34,7 @@ impl Pull {
         while !ended {
             let mut batch = Batch::default();
             let covered_from = walk.last_id;
-            while !ended && batch.len < BATCH && (batch.pages == 0 || feed.is_ready()) {
+            while !ended && batch.has_room() && (batch.pages == 0 || feed.is_ready()) {
                 let (offset, page) = self.next_page(&mut feed).await?;
                 tally.calls += page.calls;
                 match course.next(walk.last_id, offset, &page)? {
@@ -98,9 +100,16 @@ struct Batch {
     pages: usize,
     counted: u64,
     skipped: u64,
+    weight: usize,
+    /// What its pages hold, until they are written.
+    held: Vec<Held>,
 }
 
 impl Batch {
+    fn has_room(&self) -> bool {
+        self.len < BATCH && self.weight < PAGE_BYTES
+    }
+
     /// Takes what this pass hasn't covered yet, and moves the walk's end.
     fn take(&mut self, page: Page, pass: &Pass, walk: &mut Walk) {
         let seen = |id: i64| id <= walk.last_id;
@@ -116,6 +125,8 @@ impl Batch {
         self.failures
             .extend(page.failures.into_iter().filter(|f| own(pass.remote_type, &f.remote_id)));
         self.gone.extend(page.gone);
+        self.weight += page.weight;
+        self.held.push(page.held);
         self.len += fresh.len();
         self.pages += 1;
         self.counted += counted as u64;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 /// Reads a record out of an answer. None: what is there is no record with an id.
 pub fn ack(kind: Kind, raw: &RawValue) -> Option<Ack> {
-    let record: Value = serde_json::from_str(raw.get()).ok()?;
+    let record: Value = reply::value(raw)?;
     let text = |name: &str| match record.get(name)? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -23,6 +23,8 @@ pub struct Changes {
     /// begins some minutes before it. None: it didn't say.
     pub served_at: Option<Timestamp>,
     pub calls: u64,
+    /// The answer was larger than is read.
+    too_large: bool,
 }
 
 /// What changed of one kind.
@@ -57,8 +59,8 @@ impl Api {
             )
             .hint("Read everything again: easysync.trigger(..., mode => 'full')."));
         }
-        let mut changes = self.ask_changes(kinds, since).await?;
-        if changes.len() < MOST {
+        let mut changes = self.ask_some_changes(kinds, since).await?;
+        if changes.len() < MOST && !changes.too_large {
             return Ok(changes);
         }
         if let [kind] = kinds {
@@ -68,8 +70,8 @@ impl Api {
         // Which of them was cut isn't told: each one alone.
         let mut all = Changes { calls: changes.calls, ..Changes::default() };
         for kind in kinds {
-            let mut one = self.ask_changes(&[*kind], since).await?;
-            let truncated = one.len() >= MOST;
+            let mut one = self.ask_some_changes(&[*kind], since).await?;
+            let truncated = one.len() >= MOST || one.too_large;
             let mut own = one.kinds.remove(kind).unwrap_or_default();
             own.truncated = truncated;
             all.kinds.insert(*kind, own);
@@ -77,6 +79,16 @@ impl Api {
             all.served_at = earlier(all.served_at, one.served_at);
         }
         Ok(all)
+    }
+
+    /// None of them where the answer is larger than is read: as good as more than one answer holds.
+    async fn ask_some_changes(&self, kinds: &[Kind], since: Timestamp) -> Result<Changes> {
+        match self.ask_changes(kinds, since).await {
+            Err(error) if error.code == "too_large" => {
+                Ok(Changes { calls: 1, too_large: true, ..Changes::default() })
+            }
+            changes => changes,
+        }
     }
 
     async fn ask_changes(&self, kinds: &[Kind], since: Timestamp) -> Result<Changes> {

@@ -274,6 +274,11 @@ impl Answer {
         }
     }
 
+    /// Bytes of its body.
+    pub fn len(&self) -> usize {
+        self.0.body.len()
+    }
+
     pub fn status(&self) -> u16 {
         self.0.status.as_u16()
     }

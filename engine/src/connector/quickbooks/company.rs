@@ -4,13 +4,16 @@
 use super::client::Api;
 use super::kind::Kind;
 use super::query::Select;
+use super::reply;
 use crate::error::{Category, Error, Result};
+use crate::limits;
 use crate::posting::company::{
     Account, CodeRate, Company, Item, Named, NamedCustomer, TaxCode, TaxRate,
 };
 use crate::posting::settings::Settings;
 use rust_decimal::Decimal;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 
 impl Api {
@@ -52,28 +55,23 @@ impl Api {
         let answer = self.read(path, &[]).await?;
         let body = answer.body()?;
         let raw = body.get(kind.as_str());
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        raw.and_then(reply::value)
             .ok_or_else(|| super::reply::without(&format!("the {kind}"), answer.status()))
     }
 
     /// A whole list, inactive entries too: a check then says "inactive" and not "missing".
-    async fn read_list<T>(&self, kind: Kind, read: impl Fn(&Value) -> T) -> Result<Vec<T>> {
+    async fn read_list<T>(&self, kind: Kind, read: impl Fn(&Value) -> T + Sync) -> Result<Vec<T>> {
         let select = Select::from(kind).with_inactive().order_by(super::query::CREATED);
-        let listed = self.all(&select).await?;
-        listed
-            .rows
-            .iter()
-            .map(|raw| {
-                let value: Value = serde_json::from_str(raw.get()).map_err(|_| {
-                    Error::new(
-                        Category::Validation,
-                        "unexpected_json",
-                        format!("QuickBooks: a {kind} is no record"),
-                    )
-                })?;
-                Ok(read(&value))
-            })
-            .collect()
+        let keep =
+            |raw: &RawValue| (reply::value(raw).map(|value| read(&value)), limits::kept(raw));
+        let (found, _) = self.all_as(&select, keep).await?;
+        found.into_iter().collect::<Option<_>>().ok_or_else(|| {
+            Error::new(
+                Category::Validation,
+                "unexpected_json",
+                format!("QuickBooks: a {kind} is no record, or one that is too large"),
+            )
+        })
     }
 
     /// The customers that `web_customer` may mean: by id, by name, and by name with a currency, as
@@ -90,7 +88,7 @@ impl Api {
             .any_of("DisplayName", names.iter().map(String::as_str))
             .with_inactive();
         for raw in self.all(&select).await?.rows {
-            found.extend(serde_json::from_str::<Value>(raw.get()).ok());
+            found.extend(reply::value(&raw));
         }
         let mut customers: Vec<NamedCustomer> = found.iter().map(customer).collect();
         customers.sort_by(|a, b| a.id.cmp(&b.id));

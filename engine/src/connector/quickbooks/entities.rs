@@ -2,6 +2,7 @@
 
 use super::kind::Kind;
 use crate::error::{Category, Error};
+use crate::limits;
 use crate::mapping::{Context, FieldError, Program};
 use crate::model::{Cell, Entity, Presence, Record, RecordFailure};
 use jiff::civil::Date;
@@ -51,7 +52,7 @@ pub fn record(
     raw: &RawValue,
     company: &Company<'_>,
 ) -> Result<Record, Box<RecordFailure>> {
-    let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    let value = within_limits(entity, raw)?;
     let added = Added::of(entity, &value, company);
     let texts: Vec<(&str, &str)> =
         added.texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
@@ -81,6 +82,22 @@ pub fn record(
         raw: Some(Arc::from(raw.get())),
         keep_existing: false,
     })
+}
+
+/// The record's JSON; or its failure, where it is beyond what is taken of one.
+fn within_limits(entity: Entity, raw: &RawValue) -> Result<Value, Box<RecordFailure>> {
+    let Err(excess) = limits::check_record(raw) else {
+        return Ok(serde_json::from_str(raw.get()).unwrap_or_default());
+    };
+    let remote_id = super::query::id_of(raw).unwrap_or_default();
+    let remote_id = limits::cut_text(&remote_id).to_owned();
+    let error = Error::new(
+        Category::Validation,
+        "record_too_large",
+        format!("{} {remote_id} is not taken: {excess}", remote_type(entity)),
+    )
+    .hint("Look at it in QuickBooks: no record of its own is like that.");
+    Err(Box::new(RecordFailure { entity, label: remote_id.clone(), remote_id, error, raw: None }))
 }
 
 /// `remote_type` of an entity's links: QuickBooks' own name.

@@ -20,6 +20,10 @@ pub const BATCHES_A_MINUTE: usize = 40;
 /// Rows of one query, at the most.
 pub const QUERY_ROWS: u64 = 1000;
 
+/// Bytes of one answer: a thousand records of ordinary size. A query whose answer is larger is asked
+/// in parts.
+pub const RESPONSE_BYTES: usize = 16 << 20;
+
 /// The server gives a request up after 120 s: waiting longer than that, its outcome is known more
 /// often.
 const TIMEOUT: Duration = Duration::from_secs(125);
@@ -41,7 +45,7 @@ pub fn realm() -> ClientConfig {
         breaker: BreakerPolicy::default(),
         allow_http: false,
         timeout: TIMEOUT,
-        max_response: 64 << 20,
+        max_response: RESPONSE_BYTES,
         throttle_pause: Some(THROTTLED),
     }
 }

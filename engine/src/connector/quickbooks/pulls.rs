@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::query::{CREATED, Select, UPDATED, id_of};
 use crate::connector::{ById, Page, Pass};
 use crate::error::{Category, Error, Result};
+use crate::limits::WalkGuard;
 use crate::mapping::Program;
 use crate::model::{Entity, Mode};
 use crate::posting::settings::Settings as Posting;
@@ -27,6 +28,9 @@ use tokio::sync::OnceCell;
 
 /// Records of a page: as many as a query gives.
 pub const PAGE: u64 = super::limits::QUERY_ROWS;
+
+/// Bytes that a page may take: a thousand records of ordinary size.
+const PAGE_BYTES: usize = 16 << 20;
 
 /// One company, opened for a run.
 pub struct Books {
@@ -46,6 +50,9 @@ struct WalkState {
     whole: bool,
     began: bool,
     total: Option<u64>,
+    guard: WalkGuard,
+    /// The place beyond which nothing was read yet.
+    frontier: u64,
     /// The list of bare ids, in order.
     ids: Option<Arc<Vec<i64>>>,
 }
@@ -152,7 +159,7 @@ impl Books {
         let select = select(kind, pass);
         let answer = self.api.rows(&select, offset, limit).await?;
         let rows = answer.rows()?;
-        let full = rows.len() as u64 >= limit;
+        let full = answer.full;
         let mut page =
             Page { calls: answer.calls(), served_at: answer.served_at(), ..Page::default() };
         let key = (stream.entity, pass.name);
@@ -160,6 +167,7 @@ impl Books {
             page.len = rows.len();
             // Behind everything that was seen: the walk steps back until it meets that.
             page.ids = vec![i64::MAX; rows.len()];
+            page.cut = full;
             return Ok(page);
         }
         if offset == 0 && full {
@@ -171,11 +179,16 @@ impl Books {
             let mut walks = self.walk(key);
             let state = walks.entry(key).or_default();
             state.began |= offset == 0;
+            let before = state.seen.len();
             state.seen.extend(rows.iter().filter_map(|raw| id_of(raw)?.parse::<i64>().ok()));
+            // The elements' places are always new, their ids must be, too.
+            state.guard.page(rows.len(), state.seen.len() > before || offset < state.frontier)?;
+            state.frontier = state.frontier.max(offset + 1);
             state.whole |= state.began && !full;
             // A short page is the end, whatever was counted before.
             page.total = if full { state.total } else { Some(offset + rows.len() as u64) };
         }
+        page.cut = full;
         self.fill(&mut page, stream, &rows, offset).await?;
         Ok(page)
     }
@@ -228,13 +241,21 @@ impl Books {
         let kind = kind_of(stream.entity).ok_or_else(|| not_pulled(stream.entity))?;
         let numeric = |id: &&String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
         let asked: Vec<String> = ids.iter().filter(numeric).cloned().collect();
+        // Others than those that were asked for are of no use.
+        let wanted: BTreeSet<&String> = asked.iter().collect();
         let (rows, calls) = self.api.by_ids(kind, &asked).await?;
-        let rows: Vec<&RawValue> = rows.iter().map(AsRef::as_ref).collect();
+        let rows: Vec<&RawValue> = rows
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|raw| id_of(raw).is_some_and(|id| wanted.contains(&id)))
+            .collect();
         let mut page = Page::default();
         self.fill(&mut page, stream, &rows, 0).await?;
+        let rest: Vec<String> = rows[page.len..].iter().filter_map(|raw| id_of(raw)).collect();
         let found: BTreeSet<String> = rows.iter().filter_map(|raw| id_of(raw)).collect();
         let gone = ids.iter().filter(|id| !found.contains(*id)).cloned().collect();
-        Ok(ById { records: page.records, failures: page.failures, gone, calls, notes: vec![] })
+        let Page { records, failures, .. } = page;
+        Ok(ById { records, failures, gone, calls, notes: vec![], rest })
     }
 
     /// Maps rows onto a page.
@@ -253,14 +274,20 @@ impl Books {
         let program = self.program(stream)?;
         page.calls += u64::from(!self.home_currency.initialized());
         let company = Company { home_currency: self.home_currency().await?, zone: &self.zone };
-        for raw in rows {
+        for (i, raw) in rows.iter().enumerate() {
+            if page.is_full(i, PAGE_BYTES) {
+                page.cut = true;
+                page.len = i;
+                page.ids.truncate(i);
+                break;
+            }
             if stream.entity == Entity::Products && entities::is_category(raw) {
                 page.skipped += 1;
                 continue;
             }
             match entities::record(stream.entity, &program, raw, &company) {
-                Ok(record) => page.records.push(record),
-                Err(failure) => page.failures.push(*failure),
+                Ok(record) => page.keep(record),
+                Err(failure) => page.fail(*failure),
             }
         }
         Ok(())

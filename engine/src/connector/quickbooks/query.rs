@@ -2,9 +2,10 @@
 
 use super::client::{Answer, Api};
 use super::kind::Kind;
-use super::limits::QUERY_ROWS;
+use super::limits::{self, QUERY_ROWS};
 use super::reply;
 use crate::error::{Category, Error, Result};
+use crate::limits::{LISTED_BYTES, TOTAL, WalkGuard};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
@@ -132,36 +133,53 @@ fn seconds(time: Timestamp) -> String {
     whole.to_string()
 }
 
-/// Records of an answer.
+/// Records of a query, of one answer or of several that are parts of it.
 pub struct Rows {
-    answer: Answer,
+    answers: Vec<Answer>,
     kind: Kind,
+    /// There may be more: it holds what was asked for, or ends before that since more would be too
+    /// much at a time.
+    pub full: bool,
 }
 
 impl Rows {
     /// The records as they came, byte for byte. None is an empty list, not an error.
     pub fn rows(&self) -> Result<Vec<&RawValue>> {
-        let body = self.answer.body()?;
-        let response = body.get("QueryResponse").ok_or_else(no_list)?;
-        let members = reply::object(response.get()).ok_or_else(no_list)?;
-        match members.get(self.kind.as_str()) {
-            Some(list) => reply::list(list),
-            None => Ok(vec![]),
+        let mut all = vec![];
+        for answer in &self.answers {
+            all.extend(rows_of(answer, self.kind)?);
         }
+        Ok(all)
     }
 
     /// QuickBooks' clock when it answered.
     pub fn served_at(&self) -> Option<Timestamp> {
-        self.answer.body().ok()?.time()
+        self.answers.first()?.body().ok()?.time()
     }
 
     pub fn calls(&self) -> u64 {
-        self.answer.calls()
+        self.answers.iter().map(Answer::calls).sum()
     }
+}
+
+fn rows_of(answer: &Answer, kind: Kind) -> Result<Vec<&RawValue>> {
+    let body = answer.body()?;
+    let response = body.get("QueryResponse").ok_or_else(no_list)?;
+    let members = reply::object(response.get()).ok_or_else(no_list)?;
+    members.get(kind.as_str()).map_or(Ok(vec![]), |list| reply::list(list))
 }
 
 fn no_list() -> Error {
     Error::new(Category::Network, "unexpected_json", "QuickBooks answered a query without a list")
+}
+
+fn too_long(kind: Kind) -> Error {
+    Error::new(
+        Category::Validation,
+        "too_long",
+        format!("QuickBooks: the list of {kind} is larger than easysync reads as a whole"),
+    )
+    .hint("Look at it in QuickBooks: a list of that size is unusual.")
 }
 
 /// A whole list, read page by page.
@@ -177,9 +195,29 @@ const READINGS: u32 = 3;
 impl Api {
     /// One page of a query.
     pub async fn rows(&self, select: &Select, start: u64, rows: u64) -> Result<Rows> {
-        let statement = select.page(start, rows);
-        let answer = self.read("query", &[("query", &statement)]).await?;
-        Ok(Rows { answer, kind: select.kind })
+        let kind = select.kind;
+        let (mut answers, mut found, mut bytes, mut size) = (vec![], 0, 0, rows);
+        loop {
+            let asked = size.min(rows - found);
+            let statement = select.page(start + found, asked);
+            let answer = match self.read("query", &[("query", &statement)]).await {
+                // Fewer of them at a time.
+                Err(error) if error.code == "too_large" && size > 1 => {
+                    size = size.div_ceil(4);
+                    continue;
+                }
+                answer => answer?,
+            };
+            let got = rows_of(&answer, kind)?.len() as u64;
+            found += got;
+            bytes += answer.len();
+            answers.push(answer);
+            let full = got >= asked;
+            // Two at least: pages share one.
+            if !full || found >= rows || (bytes >= limits::RESPONSE_BYTES && found >= 2) {
+                return Ok(Rows { answers, kind, full });
+            }
+        }
     }
 
     /// How many records a query finds.
@@ -191,29 +229,33 @@ impl Api {
         let members = reply::object(response.get()).ok_or_else(no_list)?;
         let count = members.get("totalCount").and_then(|raw| raw.get().parse().ok());
         // An empty company answers `"QueryResponse":{}`.
-        Ok(count.unwrap_or(0))
+        Ok(count.filter(|count| *count <= TOTAL).unwrap_or(0))
     }
 
     /// All records of a query. Each page begins with the last record of the one before, and a list
     /// of several pages is counted afterwards: where records came or went meanwhile, others may
     /// have slipped through, and it is read again.
     pub async fn all(&self, select: &Select) -> Result<Listed> {
-        let (rows, calls) = self.all_as(select, |raw| raw.to_owned()).await?;
+        let keep = |raw: &RawValue| (raw.to_owned(), 4 * raw.get().len());
+        let (rows, calls) = self.all_as(select, keep).await?;
         Ok(Listed { rows, calls })
     }
 
     /// The ids of all records of a query, in order: pages are read and dropped again.
     pub async fn ids(&self, select: &Select) -> Result<(Vec<i64>, u64)> {
-        let (ids, calls) = self.all_as(select, |raw| id_of(raw)?.parse::<i64>().ok()).await?;
+        let keep = |raw: &RawValue| (id_of(raw).and_then(|id| id.parse::<i64>().ok()), 16);
+        let (ids, calls) = self.all_as(select, keep).await?;
         let mut ids: Vec<i64> = ids.into_iter().flatten().collect();
         ids.sort_unstable();
         Ok((ids, calls))
     }
 
-    async fn all_as<T>(
+    /// The same, with what `keep` makes of each record, and the bytes that this takes. Error:
+    /// `too_long` (validation) where all of them take more than [`limits`] lets a list take.
+    pub async fn all_as<T>(
         &self,
         select: &Select,
-        keep: impl Fn(&RawValue) -> T + Sync,
+        keep: impl Fn(&RawValue) -> (T, usize) + Sync,
     ) -> Result<(Vec<T>, u64)> {
         let mut calls = 0;
         for _ in 0..READINGS {
@@ -238,7 +280,7 @@ impl Api {
     async fn reading<T>(
         &self,
         select: &Select,
-        keep: &(impl Fn(&RawValue) -> T + Sync),
+        keep: &(impl Fn(&RawValue) -> (T, usize) + Sync),
         calls: &mut u64,
     ) -> Result<Option<Vec<T>>> {
         // Without an order QuickBooks promises none, which only matters beyond the first page.
@@ -246,12 +288,14 @@ impl Api {
         let mut select = select;
         let mut kept: Vec<T> = Vec::new();
         let mut last: Option<String> = None;
+        let mut bytes = 0;
+        let mut guard = WalkGuard::default();
         loop {
             let start = (kept.len() as u64).saturating_sub(1);
             let page = self.rows(select, start, QUERY_ROWS).await?;
             *calls += page.calls();
             let mut rows = page.rows()?;
-            let full = rows.len() as u64 == QUERY_ROWS;
+            let full = page.full;
             if full && select.order.is_none() {
                 select = &ordered;
                 continue;
@@ -262,11 +306,20 @@ impl Api {
                 }
                 rows.remove(0);
             }
-            kept.extend(rows.iter().map(|raw| keep(raw)));
+            let now_last = rows.last().and_then(|raw| id_of(raw));
+            guard.page(rows.len(), now_last.is_some() && now_last != last)?;
+            for raw in &rows {
+                let (what, size) = keep(raw);
+                bytes += size;
+                kept.push(what);
+            }
+            if bytes > LISTED_BYTES {
+                return Err(too_long(select.kind));
+            }
             if !full {
                 return Ok(Some(kept));
             }
-            last = rows.last().and_then(|raw| id_of(raw));
+            last = now_last;
         }
     }
 }

@@ -3,13 +3,18 @@
 
 use crate::error::{Category, Error, Result};
 use crate::http::{self, Response};
+use crate::limits::{self, Few, Members};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// The header with QuickBooks' own trace id: its support asks for it.
 pub const TRACE: &str = "intuit_tid";
+
+/// Errors of a fault that are read.
+const MOST_ITEMS: usize = 50;
 
 /// A whole answer.
 pub enum Reply<'a> {
@@ -94,7 +99,13 @@ fn sort<'a>(response: &Response, members: BTreeMap<String, &'a RawValue>) -> Rep
 
 /// The members of a JSON object.
 pub fn object(text: &str) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(text).ok()
+    serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
+}
+
+/// A record as a value; none where it is beyond what is taken of one.
+pub fn value(raw: &RawValue) -> Option<Value> {
+    limits::check_record(raw).ok()?;
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// The fault among the members of an answer, or of one item of a batch.
@@ -112,9 +123,10 @@ pub fn fault_in(members: &BTreeMap<String, &RawValue>) -> Option<Fault> {
         kind: Option<&'a RawValue>,
     }
     let envelope: Envelope<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
-    let list: Vec<&RawValue> =
+    let list: Few<'_> =
         envelope.error.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    Some(Fault { kind: text(envelope.kind), items: list.into_iter().map(item).collect() })
+    let items = list.items.into_iter().take(MOST_ITEMS).map(item).collect();
+    Some(Fault { kind: text(envelope.kind), items })
 }
 
 fn item(raw: &RawValue) -> FaultItem {
@@ -154,7 +166,7 @@ fn code_in(message: &str) -> String {
 fn text(raw: Option<&RawValue>) -> String {
     let Some(raw) = raw else { return String::new() };
     if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
-        return text;
+        return limits::cut_text(&text).to_owned();
     }
     let number = raw.get().bytes().all(|b| b.is_ascii_digit());
     if number { raw.get().to_owned() } else { String::new() }
@@ -209,7 +221,8 @@ pub fn without(what: &str, status: u16) -> Error {
 
 /// A list of anything, as QuickBooks writes it.
 pub fn list(raw: &RawValue) -> Result<Vec<&RawValue>> {
-    serde_json::from_str(raw.get()).map_err(|_| {
+    let few: Few<'_> = serde_json::from_str(raw.get()).map_err(|_| {
         Error::new(Category::Network, "unexpected_json", "QuickBooks: a list is no list")
-    })
+    })?;
+    if few.more { Err(limits::too_many("QuickBooks", "records")) } else { Ok(few.items) }
 }

@@ -8,6 +8,7 @@ use super::pages::{Element, customers, elements};
 use super::shop::{Shop, TWICE, comma, read_list};
 use crate::connector::{ById, Page, Pass};
 use crate::error::Result;
+use crate::limits::PAGE_BYTES;
 use crate::model::Entity;
 use crate::store::{Filters, Stream};
 use serde_json::value::RawValue;
@@ -31,10 +32,18 @@ impl Shop {
             for chunk in list.chunks(lists::MAX_PAGE as usize) {
                 let found = self.included(stream, chunk, status, &mut page).await?;
                 wanted.retain(|id| !found.contains(id));
+                if page.cut || page.is_full(page.records.len() + page.failures.len(), PAGE_BYTES) {
+                    wanted.extend(std::mem::take(&mut page.left));
+                    return Ok(some(page, gone, wanted));
+                }
             }
         }
         if stream.entity == Entity::Refunds {
             self.of_orders(stream, &mut wanted, &mut page).await?;
+            if page.cut {
+                wanted.extend(std::mem::take(&mut page.left));
+                return Ok(some(page, gone, wanted));
+            }
         }
         match stream.entity {
             Entity::Refunds if by_order => {
@@ -44,15 +53,12 @@ impl Shop {
             }
             // They have no address without their order: what no list shows is gone.
             Entity::Refunds => gone.extend(wanted),
-            _ => self.one_by_one(stream, wanted, &mut page, &mut gone).await?,
+            _ => {
+                let rest = self.one_by_one(stream, wanted, &mut page, &mut gone).await?;
+                return Ok(some(page, gone, rest));
+            }
         }
-        Ok(ById {
-            records: page.records,
-            failures: page.failures,
-            gone: gone.iter().map(i64::to_string).collect(),
-            calls: page.calls,
-            notes: page.notes,
-        })
+        Ok(some(page, gone, BTreeSet::new()))
     }
 
     /// The refunds of those ids that are orders; they are taken out of `ids`.
@@ -80,6 +86,9 @@ impl Shop {
             orders.iter().filter_map(|order| order.head.id()).for_each(|id| {
                 ids.remove(&id);
             });
+            if page.cut {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -112,13 +121,17 @@ impl Shop {
             Err(_) => {}
         }
         for id in ids {
+            if page.is_full(2, PAGE_BYTES) {
+                page.cut = true;
+                break;
+            }
             match self.include(stream, &[*id], status, false, page).await {
                 Ok(one) => found.extend(one),
                 Err(error) if errors::is_poison(&error) => {
                     // If not even its id is to be had, it isn't the record's fault.
                     if !self.include(stream, &[*id], status, true, page).await?.is_empty() {
                         found.insert(*id);
-                        page.failures.push(entities::unshowable(stream.entity, *id, &error));
+                        page.fail(entities::unshowable(stream.entity, *id, &error));
                     }
                 }
                 Err(error) => return Err(error),
@@ -178,9 +191,14 @@ impl Shop {
         ids: BTreeSet<i64>,
         page: &mut Page,
         gone: &mut Vec<i64>,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<i64>> {
         let mut variations: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let mut rest = BTreeSet::new();
         for id in ids {
+            if page.is_full(2, PAGE_BYTES) {
+                rest.insert(id);
+                continue;
+            }
             let query = lists::shape(stream.entity, self.settings.dp);
             let path = format!("{}/{id}", lists::path(stream.entity));
             let answer = match self.api.get(&path, &query).await {
@@ -198,13 +216,17 @@ impl Shop {
             let head = Head::of(raw);
             match head.parent_id().filter(|_| head.is_variation()) {
                 Some(parent) => variations.entry(parent).or_default().push(id),
-                None => self.take(stream, &[Element { raw, head }], page).await?,
+                None => self.take(stream, &[Element::of(raw)], page).await?,
             }
         }
         for (parent, ids) in variations {
+            if page.is_full(2, PAGE_BYTES) {
+                rest.extend(ids);
+                continue;
+            }
             self.variations_by_id(stream, parent, &ids, page, gone).await?;
         }
-        Ok(())
+        Ok(rest)
     }
 
     /// Variations, read with their parent; without it they are nowhere to be found either.
@@ -225,6 +247,18 @@ impl Shop {
             }
         }
         Ok(())
+    }
+}
+
+/// What was found, and the ids that are to be asked for again.
+fn some(page: Page, gone: Vec<i64>, rest: BTreeSet<i64>) -> ById {
+    ById {
+        records: page.records,
+        failures: page.failures,
+        gone: gone.iter().map(i64::to_string).collect(),
+        calls: page.calls,
+        notes: page.notes,
+        rest: rest.iter().map(i64::to_string).collect(),
     }
 }
 

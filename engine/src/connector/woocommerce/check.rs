@@ -7,6 +7,7 @@ use super::shop::Shop;
 use crate::connector::{Account, Check};
 use crate::error::{Category, Error, Result};
 use crate::http::{AddressPolicy, RetryPolicy};
+use crate::limits;
 use crate::model::Entity;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -17,6 +18,9 @@ const OLDEST: (u64, u64) = (3, 5);
 
 /// OAuth 1.0a lets clocks differ by 15 minutes (woocommerce.md, section 1).
 const OAUTH_SKEW: SignedDuration = SignedDuration::from_mins(14);
+
+/// Bytes of what a site says of itself, with the names of all its routes.
+const SITE_BYTES: usize = 2 << 20;
 
 const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
@@ -138,8 +142,9 @@ impl Shop {
     /// Asked without a key: WordPress itself refuses one that isn't its own.
     async fn site(&self) -> Result<(Site, Answer)> {
         let query = [("_fields", "name,home,namespaces".to_owned())];
-        let answer = self.patient(false).get("", &query).await?;
-        let site = answer.0.json::<Site>()?.value;
+        let answer = self.patient(false).get_within("", &query, SITE_BYTES).await?;
+        let mut site = answer.0.json::<Site>()?.value;
+        site.name = limits::cut_text(&site.name).to_owned();
         Ok((site, answer))
     }
 

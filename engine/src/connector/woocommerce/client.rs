@@ -5,6 +5,7 @@ use super::{auth, errors};
 use crate::error::{Error, Result};
 use crate::http::header::{CONTENT_TYPE, HeaderValue};
 use crate::http::{self, HttpContext, Method, Request, Response, RetryPolicy, Signer, Url};
+use crate::limits;
 use crate::store::Connection;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -74,7 +75,18 @@ impl Api {
 
     /// Reads `path`. Errors as [`http::Client::send`], and refusals as [`errors::of`] tells them.
     pub async fn get(&self, path: &str, query: &[(&'static str, String)]) -> Result<Answer> {
-        let response = self.client.send(&self.request(path, query)?).await?;
+        self.get_within(path, query, limits::RESPONSE_BYTES).await
+    }
+
+    /// The same of an answer of at most so many bytes, where several are under way at once.
+    pub async fn get_within(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+        most: usize,
+    ) -> Result<Answer> {
+        let request = self.request(path, query)?.max_response(most);
+        let response = self.client.send(&request).await?;
         match errors::of(&response, self.secure()) {
             Some(error) => Err(error),
             None => Ok(Answer(response)),
@@ -145,13 +157,18 @@ pub struct Answer(pub Response);
 impl Answer {
     /// The elements of a list, each as it was written; and what was odd about the body.
     pub fn list(&self) -> Result<(Vec<&RawValue>, Option<String>)> {
-        let json = self.0.json()?;
+        let json = self.0.list("records")?;
         Ok((json.value, json.note))
     }
 
-    /// The list's total, where the platform or a proxy left the header in place.
+    /// The list's total, where the platform or a proxy left the header in place, and where it can be.
     pub fn total(&self) -> Option<u64> {
-        self.0.header("x-wp-total")?.trim().parse().ok()
+        self.0.header("x-wp-total")?.trim().parse().ok().filter(|total| *total <= limits::TOTAL)
+    }
+
+    /// Bytes of its body.
+    pub fn len(&self) -> usize {
+        self.0.body.len()
     }
 
     /// The shop's clock when it answered.

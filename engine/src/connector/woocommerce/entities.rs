@@ -2,6 +2,7 @@
 
 use super::defaults::Programs;
 use crate::error::{Category, Error};
+use crate::limits::{self, Excess};
 use crate::mapping::{Context, FieldError, Mapped, Program};
 use crate::model::{Cell, Entity, Presence, Record, RecordFailure, Related};
 use rust_decimal::Decimal;
@@ -337,6 +338,42 @@ pub fn unshowable(entity: Entity, id: i64, cause: &Error) -> RecordFailure {
     RecordFailure { entity, label: id.to_string(), remote_id: id.to_string(), error, raw: None }
 }
 
+/// A record beyond what is taken of one; its JSON isn't kept.
+pub fn oversized(entity: Entity, head: &Head<'_>, excess: Excess) -> RecordFailure {
+    let what = super::lists::remote_type(entity);
+    let id = head.id().map(|id| id.to_string());
+    let named = id.as_deref().unwrap_or("without an id");
+    let error = Error::new(
+        Category::Validation,
+        "record_too_large",
+        format!("{what} {named} is not taken: {excess}"),
+    )
+    .hint("Look at its custom fields (meta_data) in the shop: a plugin that keeps its own data there is the usual cause.");
+    let remote_id = id.unwrap_or_default();
+    RecordFailure { entity, label: remote_id.clone(), remote_id, error, raw: None }
+}
+
+/// A product with more variations than are taken of one.
+pub fn too_many_variations(id: i64) -> RecordFailure {
+    let error = Error::new(
+        Category::Validation,
+        "record_too_large",
+        format!(
+            "product {id} is not taken: its variations are larger than {} MiB",
+            limits::ALONG_BYTES >> 20
+        ),
+    )
+    .hint("Nobody has that many variations: look at the product in the shop.");
+    let remote_id = id.to_string();
+    RecordFailure {
+        entity: Entity::Products,
+        label: remote_id.clone(),
+        remote_id,
+        error,
+        raw: None,
+    }
+}
+
 /// The failure of one record; the others of its page land.
 fn failure(
     entity: Entity,
@@ -363,7 +400,10 @@ fn failure(
     );
     Box::new(RecordFailure {
         entity,
-        label: text(head.number).or_else(|| id.clone()).unwrap_or_default(),
+        label: text(head.number)
+            .map(|number| limits::cut_text(&number).to_owned())
+            .or_else(|| id.clone())
+            .unwrap_or_default(),
         remote_id: id.unwrap_or_default(),
         error,
         raw: Some(Arc::from(raw.get())),

@@ -9,6 +9,7 @@ use super::settle;
 use super::shop::{Parent, Part, Shop};
 use crate::connector::{Page, Pass};
 use crate::error::Result;
+use crate::limits::{self, Excess, PAGE_BYTES, WalkGuard};
 use crate::model::{Cell, Entity, Presence, Record};
 use crate::store::Stream;
 use futures_util::future::try_join_all;
@@ -18,16 +19,38 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Products of a page whose variations are asked for at once.
+const PRODUCTS_AT_ONCE: usize = 4;
+
+/// Bytes of one answer with variations: several are under way at once.
+const VARIATIONS_BYTES: usize = 2 << 20;
+
 /// One element of a list: its JSON, and what decides how it is read.
 pub struct Element<'a> {
     pub raw: &'a RawValue,
     pub head: Head<'a>,
+    /// It is not to be read: its JSON is beyond a limit.
+    excess: Option<Excess>,
+}
+
+impl<'a> Element<'a> {
+    pub fn of(raw: &'a RawValue) -> Self {
+        Element { raw, head: Head::of(raw), excess: limits::check_record(raw).err() }
+    }
+
+    /// False: it is beyond a limit, and a failure of the page now.
+    fn fits(&self, entity: Entity, page: &mut Page) -> bool {
+        if let Some(excess) = self.excess {
+            page.fail(entities::oversized(entity, &self.head, excess));
+        }
+        self.excess.is_none()
+    }
 }
 
 /// The elements of a list, and what was odd about its body.
 pub fn elements(answer: &Answer) -> Result<(Vec<Element<'_>>, Option<String>)> {
     let (raws, note) = answer.list()?;
-    Ok((raws.into_iter().map(|raw| Element { raw, head: Head::of(raw) }).collect(), note))
+    Ok((raws.into_iter().map(Element::of).collect(), note))
 }
 
 impl Shop {
@@ -42,16 +65,20 @@ impl Shop {
         // Refunds of a shop without a list of all refunds are found through their orders.
         let by_order = stream.entity == Entity::Refunds && pass.remote_type == "order";
         let entity = if by_order { Entity::Orders } else { stream.entity };
-        let parts = self.window(entity, pass, offset, limit).await?;
-        let mut page = Page::default();
-        for part in &parts {
+        let window = self.window(entity, pass, offset, limit).await?;
+        let mut page = Page { cut: window.cut, ..Page::default() };
+        for part in &window.parts {
+            if page.is_full(page.len, PAGE_BYTES) {
+                page.cut = true;
+                break;
+            }
             let answer = match part {
                 Part::Answer(answer) => answer,
                 Part::Poisoned { id, error } => {
                     page.len += 1;
                     page.ids.push(*id);
                     page.calls += 1;
-                    page.failures.push(entities::unshowable(entity, *id, error));
+                    page.fail(entities::unshowable(entity, *id, error));
                     continue;
                 }
             };
@@ -88,7 +115,15 @@ impl Shop {
         let settled = self.settled(raws, page).await?;
         let mut guests: BTreeMap<String, Record> = BTreeMap::new();
         let mut orders = Vec::with_capacity(raws.len());
-        for Element { raw, head } in raws {
+        for (i, element) in raws.iter().enumerate() {
+            if page.is_full(i, PAGE_BYTES) {
+                page.leave(&raws[i..]);
+                break;
+            }
+            let Element { raw, head, .. } = element;
+            if !element.fits(Entity::Orders, page) {
+                continue;
+            }
             // An order that was read again comes with a head of its own.
             let again = match head.id().and_then(|id| settled.get(&id)) {
                 None => None,
@@ -104,7 +139,7 @@ impl Shop {
                 continue;
             }
             match entities::order_with(programs, raw, head, head.presence()) {
-                Err(failure) => page.failures.push(*failure),
+                Err(failure) => page.fail(*failure),
                 Ok(mapped) if !lists::matches(&mapped.order, &pass.filters) => page.skipped += 1,
                 Ok(mapped) => {
                     self.remember(parent_of_refunds(&mapped.order).into_iter());
@@ -112,11 +147,13 @@ impl Shop {
                     // One who ordered nothing that is stored is nobody here.
                     let guest = mapped.guest.filter(|_| mapped.order.presence == Presence::Live);
                     guests.extend(guest.map(|guest| (guest.remote_id.clone(), guest)));
+                    // Guests come before their orders: these are kept below.
+                    page.weigh(mapped.order.weight());
                     orders.push(mapped.order);
                 }
             }
         }
-        page.records.extend(guests.into_values());
+        guests.into_values().for_each(|guest| page.keep(guest));
         page.records.extend(orders);
         Ok(())
     }
@@ -131,7 +168,7 @@ impl Shop {
         let now = page.served_at.unwrap_or_else(|| self.clock.now());
         let suspects: BTreeMap<i64, Arc<str>> = raws
             .iter()
-            .filter(|e| settle::is_suspect(e.raw, &e.head, now))
+            .filter(|e| e.excess.is_none() && settle::is_suspect(e.raw, &e.head, now))
             .filter(|e| !e.head.is_draft() && e.head.presence() == Presence::Live)
             .filter_map(|e| Some((e.head.id()?, Arc::from(e.raw.get()))))
             .collect();
@@ -146,7 +183,7 @@ impl Shop {
             settled.orders.into_iter().map(|(id, json)| (id, Some(json))).collect();
         for failure in settled.failures {
             out.extend(failure.remote_id.parse().ok().map(|id: i64| (id, None)));
-            page.failures.push(failure);
+            page.fail(failure);
         }
         Ok(out)
     }
@@ -158,12 +195,34 @@ impl Shop {
         raws: &[Element<'_>],
         page: &mut Page,
     ) -> Result<()> {
+        // A few at a time: each may bring hundreds of variations along.
+        for (n, some) in raws.chunks(PRODUCTS_AT_ONCE).enumerate() {
+            if page.is_full(n * PRODUCTS_AT_ONCE, PAGE_BYTES) {
+                page.leave(&raws[n * PRODUCTS_AT_ONCE..]);
+                break;
+            }
+            self.some_products(programs, pass, some, page).await?;
+        }
+        Ok(())
+    }
+
+    async fn some_products(
+        &self,
+        programs: &Programs,
+        pass: &Pass,
+        raws: &[Element<'_>],
+        page: &mut Page,
+    ) -> Result<()> {
         let currency = self.currency().await?.unwrap_or_default();
         let only_variations = pass.filters.kind.as_deref() == Some("variation");
         let mut filters = pass.filters.clone();
         filters.kind = filters.kind.filter(|_| !only_variations);
         let mut mapped = Vec::with_capacity(raws.len());
-        for Element { raw, head } in raws {
+        for element in raws {
+            let Element { raw, head, .. } = element;
+            if !element.fits(Entity::Products, page) {
+                continue;
+            }
             if head.is_draft() {
                 page.skipped += 1;
                 continue;
@@ -176,7 +235,7 @@ impl Shop {
                 continue;
             }
             match entities::product(programs, raw, currency, head.presence()) {
-                Err(failure) => page.failures.push(*failure),
+                Err(failure) => page.fail(*failure),
                 Ok(product) if !lists::matches(&product, &filters) => page.skipped += 1,
                 Ok(product) => mapped.push((*raw, product)),
             }
@@ -192,10 +251,15 @@ impl Shop {
         });
         let lists = try_join_all(lists).await?;
         for ((_, product), along) in mapped.into_iter().zip(lists) {
+            // Without all of its variations a product isn't written.
+            if along.cut {
+                page.add_along(along);
+                continue;
+            }
             if only_variations {
                 page.skipped += 1;
             } else {
-                page.records.push(product);
+                page.keep(product);
             }
             page.add_along(along);
         }
@@ -213,8 +277,10 @@ impl Shop {
         let mut page = Page::default();
         let Some(id) = Head::of(parent).id() else { return Ok(page) };
         let path = format!("wc/v3/products/{id}/variations");
-        let limit = lists::MAX_PAGE;
+        let mut limit = lists::MAX_PAGE;
         let mut offset = 0;
+        let mut guard = WalkGuard::default();
+        let mut seen = BTreeSet::new();
         loop {
             let mut query = vec![
                 ("orderby", "id".to_owned()),
@@ -223,20 +289,39 @@ impl Shop {
                 ("offset", offset.to_string()),
             ];
             query.extend(only.map(|ids| ("include", super::shop::comma(ids))));
-            let answer = self.api.get(&path, &query).await?;
+            let answer = match self.api.get_within(&path, &query, VARIATIONS_BYTES).await {
+                // Fewer of them at a time.
+                Err(error) if error.code == "too_large" && limit > 1 => {
+                    limit = limit.div_ceil(4);
+                    continue;
+                }
+                answer => answer?,
+            };
             page.calls += answer.calls();
             let (raws, note) = elements(&answer)?;
             page.notes.extend(note);
-            for Element { raw, head } in &raws {
-                match entities::variation(programs, raw, parent, currency, head.presence()) {
-                    Ok(record) => page.records.push(record),
-                    Err(failure) => page.failures.push(*failure),
+            let ids = raws.iter().filter_map(|element| element.head.id());
+            let fresh = ids.fold(false, |fresh, id| seen.insert(id) || fresh);
+            for element in &raws {
+                let Element { raw, head, .. } = element;
+                if !element.fits(Entity::Products, &mut page) {
+                    continue;
                 }
+                match entities::variation(programs, raw, parent, currency, head.presence()) {
+                    Ok(record) => page.keep(record),
+                    Err(failure) => page.fail(*failure),
+                }
+            }
+            if page.weight > limits::ALONG_BYTES {
+                let mut none = Page { calls: page.calls, cut: true, ..Page::default() };
+                none.fail(entities::too_many_variations(id));
+                return Ok(none);
             }
             offset += raws.len() as u64;
             if (raws.len() as u64) < limit {
                 return Ok(page);
             }
+            guard.page(raws.len(), fresh)?;
         }
     }
 
@@ -252,6 +337,10 @@ impl Shop {
         let answer = self.api.get(&format!("wc/v3/products/{parent}"), &[]).await?;
         page.calls += answer.calls();
         let parent: &RawValue = answer.0.json()?.value;
+        let element = Element::of(parent);
+        if !element.fits(Entity::Products, page) {
+            return Ok(());
+        }
         page.add_along(self.variations(programs, parent, Some(ids), currency).await?);
         Ok(())
     }
@@ -265,7 +354,15 @@ impl Shop {
     ) -> Result<()> {
         let ids: BTreeSet<i64> = raws.iter().filter_map(|e| e.head.parent_id()).collect();
         let parents = self.parents(&ids, &mut page.calls).await?;
-        for Element { raw, head } in raws {
+        for (i, element) in raws.iter().enumerate() {
+            if page.is_full(i, PAGE_BYTES) {
+                page.leave(&raws[i..]);
+                break;
+            }
+            let Element { raw, head, .. } = element;
+            if !element.fits(Entity::Refunds, page) {
+                continue;
+            }
             let parent = head.parent_id().and_then(|id| parents.get(&id));
             match (parent, head.parent_id()) {
                 // The store lets them follow their order into the trash and back.
@@ -301,7 +398,15 @@ impl Shop {
             #[serde(borrow, default)]
             refunds: Vec<&'o RawValue>,
         }
-        for Element { raw, head } in raws {
+        for (i, element) in raws.iter().enumerate() {
+            if page.is_full(i, PAGE_BYTES) {
+                page.leave(&raws[i..]);
+                break;
+            }
+            let Element { raw, head, .. } = element;
+            if !element.fits(Entity::Orders, page) {
+                continue;
+            }
             let Ok(order) = serde_json::from_str::<Order<'_>>(raw.get()) else { continue };
             let Some(id) = head.id().filter(|_| !order.refunds.is_empty()) else {
                 continue;
@@ -312,7 +417,11 @@ impl Shop {
             page.calls += answer.calls();
             let (refunds, note) = elements(&answer)?;
             page.notes.extend(note);
-            for Element { raw, .. } in refunds {
+            for element in &refunds {
+                if !element.fits(Entity::Refunds, page) {
+                    continue;
+                }
+                let raw = element.raw;
                 let of = RefundOf { order: Some(id), currency: order.currency.as_deref() };
                 page.refund(programs, pass, raw, of);
             }
@@ -322,11 +431,18 @@ impl Shop {
 }
 
 pub fn customers(programs: &Programs, pass: &Pass, raws: &[Element<'_>], page: &mut Page) {
-    for Element { raw, .. } in raws {
-        match entities::customer(programs, raw) {
-            Err(failure) => page.failures.push(*failure),
+    for (i, element) in raws.iter().enumerate() {
+        if page.is_full(i, PAGE_BYTES) {
+            page.leave(&raws[i..]);
+            break;
+        }
+        if !element.fits(Entity::Customers, page) {
+            continue;
+        }
+        match entities::customer(programs, element.raw) {
+            Err(failure) => page.fail(*failure),
             Ok(record) if !lists::matches(&record, &pass.filters) => page.skipped += 1,
-            Ok(record) => page.records.push(record),
+            Ok(record) => page.keep(record),
         }
     }
 }
@@ -341,19 +457,20 @@ impl Page {
         self.notes.extend(note);
     }
 
-    /// Takes what came along with an element: it doesn't count as one.
-    pub fn add_along(&mut self, along: Page) {
-        self.records.extend(along.records);
-        self.failures.extend(along.failures);
-        self.calls += along.calls;
-        self.notes.extend(along.notes);
+    /// Leaves these elements to the next page: the page is full.
+    fn leave(&mut self, raws: &[Element<'_>]) {
+        self.cut = true;
+        self.len = self.len.saturating_sub(raws.len());
+        let ids: Vec<i64> = raws.iter().filter_map(|e| e.head.id()).collect();
+        self.ids.truncate(self.ids.len().saturating_sub(ids.len()));
+        self.left.extend(ids);
     }
 
     fn refund(&mut self, programs: &Programs, pass: &Pass, raw: &RawValue, of: RefundOf<'_>) {
         match entities::refund(programs, raw, of, Presence::Live) {
-            Err(failure) => self.failures.push(*failure),
+            Err(failure) => self.fail(*failure),
             Ok(record) if !lists::matches(&record, &pass.filters) => self.skipped += 1,
-            Ok(record) => self.records.push(record),
+            Ok(record) => self.keep(record),
         }
     }
 }
@@ -371,6 +488,10 @@ fn parent_of_refunds(order: &Record) -> Option<(i64, Parent)> {
         return None;
     }
     let Cell::Text(currency) = order.row.cell("currency") else { return None };
+    // A hundred thousand of them are remembered.
+    if currency.len() > 16 {
+        return None;
+    }
     let parent =
         Parent { currency: Some(currency.clone()), trashed: order.presence == Presence::Trashed };
     Some((order.remote_id.parse().ok()?, parent))

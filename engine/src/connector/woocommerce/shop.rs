@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::connector::Pass;
 use crate::error::{Error, Result};
 use crate::http::{HttpContext, RetryPolicy};
+use crate::limits::PAGE_BYTES;
 use crate::model::Entity;
 use crate::store::{Connection, Stream};
 use serde::Deserialize;
@@ -37,6 +38,14 @@ pub enum Part {
         id: i64,
         error: Error,
     },
+}
+
+/// A stretch of a list, in parts.
+#[derive(Debug)]
+pub struct Window {
+    pub parts: Vec<Part>,
+    /// It ends before what was asked for: more would be too much at a time.
+    pub cut: bool,
 }
 
 pub struct Shop {
@@ -134,18 +143,28 @@ impl Shop {
         pass: &Pass,
         offset: u64,
         limit: u64,
-    ) -> Result<Vec<Part>> {
+    ) -> Result<Window> {
         let mut todo = vec![(offset, limit)];
         let mut parts = Vec::new();
+        let (mut bytes, mut elements) = (0, 0);
         while let Some((at, size)) = todo.pop() {
+            // The next page goes on from here. Two elements, since pages share one.
+            if bytes >= PAGE_BYTES && elements >= 2 {
+                return Ok(Window { parts, cut: true });
+            }
             // What can be asked for in parts isn't worth many tries; the first may be a hiccup.
             let retry = if size < limit { RetryPolicy::NONE } else { TWICE };
             let api = self.api.with_retry(retry);
             let query = lists::query(entity, pass, at, size, self.settings.dp);
             match read_list(&api, lists::path(entity), &query).await {
-                Ok(answer) => parts.push(Part::Answer(answer)),
+                Ok(answer) => {
+                    bytes += answer.len();
+                    elements += size;
+                    parts.push(Part::Answer(answer));
+                }
                 Err(error) if !errors::is_poison(&error) => return Err(error),
                 Err(error) if size == 1 => {
+                    elements += 1;
                     parts.extend(self.poisoned(entity, pass, at, error).await?);
                 }
                 Err(_) => {
@@ -159,7 +178,7 @@ impl Shop {
                 }
             }
         }
-        Ok(parts)
+        Ok(Window { parts, cut: false })
     }
 
     /// The id of a record that the shop can't show; if not even that is to be had, it isn't the
@@ -256,7 +275,8 @@ fn parent(raw: &RawValue, trashed: bool) -> Option<(i64, Parent)> {
         currency: Option<String>,
     }
     let order: Order = serde_json::from_str(raw.get()).ok()?;
-    Some((Head::of(raw).id()?, Parent { currency: order.currency, trashed }))
+    let currency = order.currency.filter(|currency| currency.len() <= 16);
+    Some((Head::of(raw).id()?, Parent { currency, trashed }))
 }
 
 /// The form of `include=` that also OAuth takes.

@@ -6,9 +6,11 @@ use crate::connector::quickbooks::kind::Kind;
 use crate::connector::quickbooks::lookup::NAMED;
 use crate::connector::quickbooks::query::Select;
 use crate::error::Result;
+use crate::limits;
 use crate::plan::Key;
 use crate::posting::customers::Candidate;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
 
 /// What QuickBooks puts behind the name of who is made inactive.
@@ -68,11 +70,11 @@ impl Directory {
     pub async fn read(api: &Api) -> Result<Directory> {
         let mut directory = Directory::default();
         for kind in NAMED {
-            for raw in api.all(&Select::from(kind).with_inactive()).await?.rows {
-                if let Ok(person) = serde_json::from_str::<Person>(raw.get()) {
-                    directory.add(kind, person);
-                }
-            }
+            let keep = |raw: &RawValue| {
+                (serde_json::from_str::<Person>(raw.get()).ok(), limits::kept(raw))
+            };
+            let (people, _) = api.all_as(&Select::from(kind).with_inactive(), keep).await?;
+            people.into_iter().flatten().for_each(|person| directory.add(kind, person));
         }
         Ok(directory)
     }

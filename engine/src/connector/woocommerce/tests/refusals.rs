@@ -11,6 +11,7 @@ fn answer(status: u16, body: String) -> Response {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: body.into(),
+        held: Default::default(),
         elapsed: Duration::ZERO,
         attempts: 1,
         host: "shop.test".into(),
