@@ -118,6 +118,9 @@ create table easysync_internal.sync_runs (
     worker_epoch bigint,
     lease_until timestamptz,
     resumes integer not null default 0,
+    -- Ends of workers held against it, and how far it was at the last of them (src/store/runs.rs).
+    crashes integer not null default 0,
+    crashed_at bigint not null default 0,
     error_category text,
     error_code text,
     error_message text,

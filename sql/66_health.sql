@@ -74,6 +74,14 @@ as $$
         from easysync_internal.key_file_status() as k
         where not (k ->> 'exists')::boolean and exists (select from easysync_internal.connections where sealed is not null)
         union all
+        select 'degraded', r.error_message, r.error_hint
+        from easysync_internal.sync_runs as r
+        where r.status = 'failed' and r.error_code = 'set_aside' and r.finished_at > clock_timestamp() - interval '7 days'
+          and r.tenant_id = any (easysync_internal.visible_tenants())
+          and not exists (select from easysync_internal.sync_runs as later
+                          where later.tenant_id = r.tenant_id and later.entity = r.entity and later.sync_id > r.sync_id
+                            and later.status in ('succeeded', 'partial'))
+        union all
         select case when c ->> 'health' = 'down' and not exists (select from jsonb_array_elements(connections) as o where o ->> 'health' <> 'down')
                     then 'down' else 'degraded' end,
                format('%s: %s', c ->> 'connection', r.value), c -> 'cures' ->> (r.ordinality - 1)::integer

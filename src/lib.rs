@@ -9,6 +9,7 @@ mod error;
 mod guc;
 mod host;
 mod locks;
+mod memory;
 mod pace;
 mod planner;
 mod secrets;

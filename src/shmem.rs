@@ -49,6 +49,8 @@ pub struct Slot {
     pub blocked_until: AtomicI64,
     /// Generation of `rescan` (plus one) at which the database had no extension.
     pub without_extension: AtomicU32,
+    /// Epoch of the last worker that ended by order.
+    pub ended_by_order: AtomicI64,
     /// What commits since the last look may concern: [`RUNS`], [`SCHEDULES`], [`DELIVERIES`].
     pub changed: AtomicU32,
     /// Sessions that asked for renewed tokens so far, and how many of them have been answered.
@@ -98,6 +100,7 @@ impl Default for Shared {
                 heartbeat_at: 0.into(),
                 blocked_until: 0.into(),
                 without_extension: 0.into(),
+                ended_by_order: 0.into(),
                 changed: 0.into(),
                 renewals_asked: 0.into(),
                 renewals_done: 0.into(),

@@ -6,6 +6,9 @@ use engine::{Error, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+/// Slots of one answer, whoever asks.
+const MOST_SLOTS: usize = 1000;
+
 /// None: the expression can be read. Else `errors`.
 pub fn check_cron(cron: &str) -> Option<Value> {
     CronExpression::parse(cron).err().map(|error| json!({ "errors": [to_json(&error)] }))
@@ -36,7 +39,11 @@ fn try_reckon(
     let found = slots
         .after(moment(after)?)
         .take_while(|slot| until.is_none_or(|until| slot.at <= until))
-        .take(usize::try_from(most).unwrap_or(0));
+        .take(usize::try_from(most).unwrap_or(0).min(MOST_SLOTS))
+        // A leap day on a Monday may be decades away, and there are expressions without any slot.
+        .inspect(|_| {
+            pgrx::check_for_interrupts!();
+        });
     Ok(found
         .map(|slot| {
             json!({

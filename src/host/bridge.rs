@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -47,6 +47,12 @@ impl Woken {
     }
 }
 
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        crate::memory::release(self.event.as_raw_fd());
+    }
+}
+
 impl Bridge {
     /// The worker's: every job is a transaction.
     pub fn new() -> std::io::Result<Arc<Self>> {
@@ -63,6 +69,7 @@ impl Bridge {
         if event < 0 {
             return Err(std::io::Error::last_os_error());
         }
+        crate::memory::prepare(event);
         Ok(Arc::new(Bridge {
             jobs: Mutex::default(),
             // Just opened, owned by nobody else.
@@ -93,8 +100,17 @@ impl Bridge {
         unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), 8) };
     }
 
+    /// The next job. None also when the memory has ended: a thread that stopped then may hold the
+    /// queue for good.
     pub fn pop(&self) -> Option<Job> {
-        self.jobs().pop_front()
+        loop {
+            match self.jobs.try_lock() {
+                Ok(mut jobs) => return jobs.pop_front(),
+                Err(TryLockError::Poisoned(jobs)) => return jobs.into_inner().pop_front(),
+                Err(TryLockError::WouldBlock) if crate::memory::has_ended() => return None,
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// No more jobs: whoever waits for one gets an error.

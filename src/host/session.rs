@@ -47,6 +47,14 @@ pub fn block_on_with<R: Send + 'static, F: Future<Output = R> + Send + 'static>(
     let _guard = Guard { runtime: Some(runtime), bridge: Arc::clone(&bridge) };
     loop {
         pgrx::check_for_interrupts!();
+        if crate::memory::has_ended() {
+            // Not as an error: the guard would wait for threads that have stopped.
+            pgrx::ereport!(
+                FATAL,
+                pgrx::PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                "easysync: out of memory; this session ends"
+            );
+        }
         while let Some(job) = bridge.pop() {
             job();
         }

@@ -2,16 +2,17 @@
 
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
+use crate::worker::Ending;
 use engine::model::{Entity, Mode, TenantId};
 use engine::store::{Connection, Filters, Outcome, Run, SyncId};
 use engine::{Category, Error};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Runs that have not ended, oldest first, but for those of a tenant whose sandbox is on, or of a
 /// sandbox that is off: they rest; the partial index `sync_runs_open` holds just these.
 const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, ids, filters,
        status = 'running', coalesce(worker_epoch, 0), cancel_requested_at is not null, dry_run, undoes,
-       triggered_by = 'schedule'
+       triggered_by = 'schedule', crashes
   from easysync_internal.sync_runs
  where status in ('queued', 'running')
    and tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
@@ -22,28 +23,49 @@ struct Open {
     running: bool,
     epoch: i64,
     cancelled: bool,
+    /// Points for ends of workers that had it in hand, since it last got on.
+    crashes: i32,
 }
+
+/// Points for the end of a worker by a fault of its own while it had the run in hand, and for one of
+/// which nobody knows why (`kill -9`, the machine, another process of the cluster). An end by order
+/// counts nothing, and a run that got on since then begins again at none.
+const FAULT: i32 = 5;
+const UNKNOWN_END: i32 = 1;
+/// From so many on it is carried out beside no other run of that kind: the next fault is its own.
+const SUSPECT: i32 = FAULT;
+/// From so many on it is set aside: two faults.
+const SET_ASIDE: i32 = 2 * FAULT;
 
 /// Takes the oldest run that may start: one at a time for each entity of a tenant, in the order
 /// in which they were asked for. None while the database is fenced.
 pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
-    let open = open_runs()?;
+    let mut open = open_runs()?;
     if open.is_empty() || is_fenced()? {
         return Ok(None);
     }
+    if note_ends(&open, epoch)? {
+        open = open_runs()?;
+    }
+    let suspect_in_hand =
+        open.iter().any(|o| o.running && o.epoch == epoch && o.crashes >= SUSPECT);
     let mut held: HashSet<(TenantId, Entity)> = HashSet::new();
     for Open { run, .. } in open.iter().filter(|o| o.running && o.epoch == epoch) {
         held.extend(run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)));
     }
-    for Open { mut run, running, epoch: theirs, cancelled } in open {
+    for Open { mut run, running, epoch: theirs, cancelled, crashes } in open {
         if running && theirs == epoch {
+            continue;
+        }
+        if crashes >= SET_ASIDE {
+            set_aside(&run)?;
             continue;
         }
         let needs: Vec<_> = run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)).collect();
         let free = needs.iter().all(|need| !held.contains(need));
         // Whoever comes later waits behind it, even where this one can't start yet.
         held.extend(needs);
-        if !free {
+        if !free || (crashes >= SUSPECT && suspect_in_hand) {
             continue;
         }
         if !may_start(&run.tenant)? {
@@ -65,6 +87,51 @@ pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
         return Ok(Some(run));
     }
     Ok(None)
+}
+
+/// Holds the ends of earlier workers against the runs that they had in hand, once. False: there are
+/// none.
+fn note_ends(open: &[Open], epoch: i64) -> DbResult<bool> {
+    let left = |o: &&Open| o.running && o.epoch != epoch && o.epoch != 0;
+    let theirs: BTreeSet<i64> = open.iter().filter(left).map(|o| o.epoch).collect();
+    for theirs in &theirs {
+        let points = match crate::worker::ending_of(*theirs) {
+            Ending::ByOrder => 0,
+            Ending::Fault => FAULT,
+            Ending::Unknown => UNKNOWN_END,
+        };
+        spi::run(
+            "update easysync_internal.sync_runs r
+                set worker_epoch = 0, (crashes, crashed_at) =
+                    (select case when coalesce(sum(s.api_calls + s.records_done), 0) > r.crashed_at
+                                 then 0 else r.crashes end + $2,
+                            coalesce(sum(s.api_calls + s.records_done), 0)
+                       from easysync_internal.sync_run_steps s where s.sync_id = r.sync_id)
+              where r.status = 'running' and r.worker_epoch = $1",
+            &[(*theirs).into(), i64::from(points).into()],
+        )?;
+    }
+    Ok(!theirs.is_empty())
+}
+
+/// A run that took the worker down again and again ends, and says so.
+fn set_aside(run: &Run) -> DbResult<()> {
+    let message = format!(
+        "sync {} of {} ended the worker while nothing else was in the way, and was set aside",
+        run.sync_id, run.entity
+    );
+    let error = Error::new(Category::Internal, "set_aside", message).hint(format!(
+        "The server's log says how the worker ended. Once that is cured: select easysync.trigger('{}').",
+        run.entity
+    ));
+    spi::run(
+        "update easysync_internal.sync_run_steps
+            set status = case status when 'running' then 'failed' else 'skipped' end,
+                phase = null, wait_until = null, finished_at = pg_catalog.clock_timestamp()
+          where sync_id = $1 and status in ('queued', 'running')",
+        &[run.sync_id.into()],
+    )?;
+    end(run, Outcome::Failed, Some(&error))
 }
 
 /// Nobody switches the tenant's sandbox until this transaction ends; false: somebody is about to, and
@@ -109,6 +176,7 @@ fn open_runs() -> DbResult<Vec<Open>> {
             running: required(row, 8)?,
             epoch: required(row, 9)?,
             cancelled: required(row, 10)?,
+            crashes: required(row, 14)?,
         })
     })
 }

@@ -1,7 +1,7 @@
 //! The worker of one database. Its thread owns every call into Postgres; the engine runs beside it
 //! and sends jobs.
 
-use super::{reload_configuration, set_signals, wait_latch};
+use super::{ending, reload_configuration, set_signals, wait_latch};
 use crate::error::{DbError, DbResult};
 use crate::host::{self, Bridge};
 use crate::shmem::{self, Slot, WorkerState};
@@ -42,6 +42,11 @@ static ENGINE: Mutex<Option<(Runtime, Arc<Bridge>)>> = Mutex::new(None);
 unsafe extern "C-unwind" fn stop_engine(_code: i32, _arg: pg_sys::Datum) {
     let engine = ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((runtime, bridge)) = engine {
+        // Threads that stopped for want of memory may hold locks: they end with the process.
+        if crate::memory::has_ended() {
+            std::mem::forget((runtime, bridge));
+            return;
+        }
         bridge.close();
         runtime.shutdown_timeout(SHUTDOWN);
     }
@@ -53,6 +58,7 @@ unsafe extern "C-unwind" fn leave_slot(_code: i32, arg: pg_sys::Datum) {
         // Not the slot of the worker that was here before this one.
         let me = unsafe { pg_sys::MyProcPid };
         if slot.pid.load(Acquire) == me {
+            ending::note_end(slot);
             slot.latch.store(0, Release);
             slot.pid.store(0, Release);
         }
@@ -197,6 +203,7 @@ fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
     let runtime = host::build_runtime(2).map_err(internal)?;
     let http = http_context()?;
     let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
+    ending::begin(epoch);
     let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
     let accounts = accounts(&store, &http);
     let runner = Runner {
@@ -293,7 +300,16 @@ fn serve(slot: &Slot, bridge: &Bridge) {
             log!("easysync: settings of outgoing calls have changed; the worker starts again");
             return;
         }
+        if crate::memory::has_ended() {
+            ending::note_fault();
+            ereport!(
+                FATAL,
+                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                "easysync: out of memory; the worker starts again"
+            );
+        }
         if bridge.has_failed() {
+            ending::note_unorderly();
             ereport!(
                 FATAL,
                 PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -308,6 +324,9 @@ fn serve(slot: &Slot, bridge: &Bridge) {
             }
             job();
             pgrx::check_for_interrupts!();
+            if crate::memory::has_ended() {
+                break;
+            }
         }
         if crate::store::extension_is_gone() {
             log!("easysync: the extension was dropped; its worker leaves");

@@ -3,12 +3,14 @@
 
 mod backoff;
 mod database;
+mod ending;
 mod launcher;
 mod main_loop;
 mod tokens;
 mod utility;
 mod webhooks;
 
+pub use ending::{Ending, note_fault, of as ending_of};
 pub use main_loop::{http_context, is_this_process};
 
 use pgrx::bgworkers::BackgroundWorkerBuilder;
