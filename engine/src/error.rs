@@ -62,14 +62,18 @@ impl Category {
     }
 }
 
-/// What went wrong: a category, a stable code (the platform's own, or ours), a masked message, a
-/// hint, and whether trying again unaided makes sense.
+/// What went wrong: a category, a stable code (the platform's own, or ours), a message in our own
+/// words, what others said of it, a hint, and whether trying again unaided makes sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Error {
     pub category: Category,
     pub code: String,
     pub message: String,
+    /// The platform's own words, or those of the hub's database, masked. For operators only: whoever
+    /// wrote them may have written anything.
+    #[serde(default)]
+    pub said: Option<String>,
     pub hint: Option<String>,
     pub retryable: bool,
     /// Not before this long, when the platform said so.
@@ -86,6 +90,7 @@ impl Error {
             category,
             code: code.into(),
             message: message.into(),
+            said: None,
             hint: None,
             retryable: matches!(category, Category::Network | Category::RateLimit),
             retry_after: None,
@@ -109,6 +114,22 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds what others said of it, as they wrote it: it is masked here.
+    pub fn said(mut self, text: &str) -> Self {
+        let masked = crate::mask::foreign(text);
+        let masked = masked.trim();
+        self.said = (!masked.is_empty()).then(|| masked.to_owned());
+        self
+    }
+
+    /// For operators: the message, and what others said.
+    pub fn whole(&self) -> String {
+        match &self.said {
+            Some(said) => format!("{}: {said}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     pub fn retryable(mut self, retryable: bool) -> Self {

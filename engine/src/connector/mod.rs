@@ -42,6 +42,13 @@ pub struct Account {
     pub platform: String,
 }
 
+impl Account {
+    /// With what the platform says of itself made fit to be shown.
+    pub fn new(key: String, label: &str, platform: &str) -> Account {
+        Account { key, label: crate::mask::label(label), platform: crate::mask::label(platform) }
+    }
+}
+
 /// One list that a pull walks: orders by id, then the trash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pass {
@@ -242,6 +249,25 @@ pub fn validate(
         "woocommerce" => woocommerce::validate(settings, credentials, policy),
         "quickbooks" => quickbooks::check::validate(settings, credentials, policy),
         other => Err(vec![unknown(other)]),
+    }
+}
+
+/// Where a connection's secrets are sent: equal for two spellings of one place, different for two
+/// places. Credentials are sealed for it, so that they don't open for a call to another one.
+pub fn recipient(connector: &str, settings: &Value, account: &str) -> Result<String> {
+    match connector {
+        "woocommerce" => woocommerce::recipient(settings),
+        "quickbooks" => quickbooks::settings::recipient(settings, account),
+        other => Err(unknown(other)),
+    }
+}
+
+/// Is the changed address the same account, reached in a safer way (a shop that moves from http to
+/// https)? Then its credentials may follow without a person.
+pub fn is_safer_way(connector: &str, before: &Value, after: &Value) -> bool {
+    match connector {
+        "woocommerce" => woocommerce::is_safer_way(before, after),
+        _ => false,
     }
 }
 

@@ -131,10 +131,11 @@ pub(super) fn redirected(url: &Url, host: &str, status: StatusCode, headers: &He
     });
     let code = status.as_u16();
     let message = match &place {
-        Some(to) => format!("\"{host}\" points elsewhere: {to} (HTTP {code})"),
+        Some(_) => format!("\"{host}\" points elsewhere (HTTP {code})"),
         None => format!("\"{host}\" points elsewhere without saying where (HTTP {code})"),
     };
     Error::new(Category::Validation, "redirect", message)
+        .said(place.as_ref().map_or("", Url::as_str))
         .http_status(code)
         .hint("Redirects are not followed: put the address it points to into the settings, if it is right.")
 }
@@ -162,8 +163,9 @@ fn with_hint(error: Error) -> Error {
 }
 
 fn tls_failure(tls: &rustls::Error, host: &str, before: bool) -> Failure {
-    let message = format!("\"{host}\" can not be reached: TLS: {tls}");
-    let error = Error::new(Category::Network, "tls", message);
+    // The text names what the other side presented.
+    let message = format!("\"{host}\" can not be reached: TLS");
+    let error = Error::new(Category::Network, "tls", message).said(&tls.to_string());
     if matches!(tls, rustls::Error::InvalidCertificate(_)) {
         let hint = "A certificate of your own authority is trusted through easysync.ca_file.";
         return Failure::fatal(error.hint(hint));
@@ -241,11 +243,11 @@ mod tests {
         let shown = |location: &str| {
             let headers =
                 HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(location).unwrap())]);
-            redirected(&asked, "shop.test", StatusCode::MOVED_PERMANENTLY, &headers).message
+            redirected(&asked, "shop.test", StatusCode::MOVED_PERMANENTLY, &headers).whole()
         };
         let to = shown("https://u:p@www.shop.test/wp-json/?consumer_secret=cs_1#x");
-        assert_eq!(to, "\"shop.test\" points elsewhere: https://www.shop.test/wp-json/ (HTTP 301)");
-        assert!(shown("/login?key=1").contains("https://shop.test/login (HTTP 301)"));
+        assert_eq!(to, "\"shop.test\" points elsewhere (HTTP 301): https://www.shop.test/wp-json/");
+        assert!(shown("/login?key=1").ends_with("(HTTP 301): https://shop.test/login"));
         let none = redirected(&asked, "shop.test", StatusCode::FOUND, &HeaderMap::new());
         assert!(none.message.contains("without saying where"));
         assert!(!none.retryable);

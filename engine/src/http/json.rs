@@ -103,9 +103,8 @@ fn unreadable(response: &Response, text: &str, error: &serde_json::Error) -> Err
     let status = response.status.as_u16();
     if text.starts_with('<') || text.contains("<html") || text.contains("<!DOCTYPE") {
         let category = if server { Category::Network } else { Category::Validation };
-        let message =
-            format!("\"{host}\" answered with a web page (HTTP {status}): {}", excerpt(text));
-        return failed(response, category, "html", message).hint(
+        let message = format!("\"{host}\" answered with a web page (HTTP {status})");
+        return failed(response, category, "html", message).said(&excerpt(text)).hint(
             "Open the address in a browser: the site's error log or a plugin is the usual place.",
         );
     }

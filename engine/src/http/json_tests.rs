@@ -87,8 +87,8 @@ fn recorded_error_pages_are_told_apart_by_their_status_and_shown_short() {
         assert_eq!((error.code.as_str(), error.category), ("html", Category::Network), "{name}");
         assert!(error.retryable);
         assert_eq!(error.http_status, Some(status));
-        assert!(error.message.to_lowercase().contains(words), "{name}: {}", error.message);
-        assert!(error.message.len() < 300, "{name}: {}", error.message);
+        assert!(error.whole().to_lowercase().contains(words), "{name}: {}", error.whole());
+        assert!(error.whole().len() < 300, "{name}: {}", error.whole());
         let error = json_body(&response(200, fixture(name))).unwrap_err();
         assert_eq!((error.category, error.retryable), (Category::Validation, false), "{name}");
     }

@@ -1,6 +1,6 @@
 //! Masking by key, for what has no form of its own.
 
-use super::{MASK, email, masked};
+use super::{MASK, clean, email, masked};
 use serde_json::{Map, Value};
 
 /// A copy with personal data and secrets masked: by the key they stand under (also in pairs like
@@ -10,8 +10,9 @@ pub fn json(value: &Value) -> Value {
     masked_under(value, Kind::Plain)
 }
 
+/// How a value is masked, by its key.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Plain,
     Email,
     /// The whole value.
@@ -26,6 +27,7 @@ fn masked_under(value: &Value, kind: Kind) -> Value {
         Value::Array(items) => items.iter().map(|item| masked_under(item, kind)).collect(),
         Value::String(text) if text.is_empty() => value.clone(),
         Value::String(text) => Value::String(match kind {
+            Kind::Plain if text.len() > super::clean::LONGEST => masked(&clean(text)).into_owned(),
             Kind::Plain => masked(text).into_owned(),
             Kind::Email => email(text),
             Kind::Hidden | Kind::Address => MASK.to_owned(),
@@ -58,7 +60,7 @@ fn object(fields: &Map<String, Value>, kind: Kind) -> Map<String, Value> {
 
 impl Kind {
     /// By a key in any spelling: `first_name`, `firstName`, `_billing_first_name`.
-    fn of(key: &str) -> Kind {
+    pub(super) fn of(key: &str) -> Kind {
         let mut name = String::with_capacity(key.len());
         name.extend(
             key.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase() as char),

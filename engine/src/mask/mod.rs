@@ -1,13 +1,21 @@
 //! Masking of personal data and secrets in what is logged or shown.
 //!
-//! [`text`] finds what has a form of its own: e-mail addresses, phone and card numbers, keys and
-//! tokens, secrets in queries. Names and street addresses have none: [`json`] finds them by the key
-//! they stand under. Order numbers, ids, amounts and dates stay readable, or a log is of no use.
+//! [`text`] finds what has a form of its own: e-mail addresses, phone, card and account numbers, keys
+//! and tokens, secrets in queries, and values beside the key that names them. Names and street addresses
+//! have no form: [`json`] finds them by the key they stand under, [`foreign`] guesses them. Order
+//! numbers, ids, amounts and dates stay readable, or a log is of no use.
+//!
+//! All of it is linear, and looks at no more of a text than [`clean()`] leaves.
 
+mod clean;
+mod decode;
+mod iban;
 mod json;
 mod numbers;
+mod people;
 mod secrets;
 
+pub use clean::{clean, label};
 pub use json::json;
 
 use regex::{Captures, Regex};
@@ -20,10 +28,20 @@ const MOST: usize = 64 << 10;
 /// What stands in place of a masked value.
 pub const MASK: &str = "***";
 
-/// Masks e-mail addresses, phone and card numbers, tokens and keys in a text. What is masked can't
-/// be got back; a text without any of them comes back unchanged.
+/// Masks e-mail addresses, phone, card and account numbers, tokens and keys in a text, and puts it on
+/// one line ([`clean()`]). What is masked can't be got back; a text without any of them comes back
+/// unchanged.
 pub fn text(text: &str) -> String {
-    masked(text).into_owned()
+    match clean(text) {
+        Cow::Borrowed(text) => masked(text).into_owned(),
+        Cow::Owned(cleaned) => masked(&cleaned).into_owned(),
+    }
+}
+
+/// [`text`] of what a platform, a page or an application's trigger wrote: names and streets are masked,
+/// too, as far as they can be guessed. For operators only: whoever wrote it may have written anything.
+pub fn foreign(text: &str) -> String {
+    people::guessed(&self::text(text)).into_owned()
 }
 
 /// [`text`] without a copy where nothing is masked.
@@ -35,15 +53,35 @@ pub fn masked(text: &str) -> Cow<'_, str> {
         let end = (0..=MOST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         return Cow::Owned(format!("{}...", masked(&text[..end])));
     }
+    let masked = as_written(text);
+    // Also what is written in another way; the text stays as it is where nothing hides in it.
+    let decoded = decode::decode(&masked);
+    if decoded == masked {
+        return masked;
+    }
+    match as_written(&decoded) {
+        Cow::Owned(found) => Cow::Owned(found),
+        Cow::Borrowed(_) => masked,
+    }
+}
+
+fn as_written(text: &str) -> Cow<'_, str> {
     let signs = Signs::of(text);
     let mut masked = Cow::Borrowed(text);
     if signs.secret {
         masked = then(masked, secrets::mask);
     }
+    if signs.pair {
+        masked = then(masked, people::keyed);
+    }
     if signs.at {
         masked = then(masked, emails);
     }
+    if signs.spelled {
+        masked = then(masked, spelled_emails);
+    }
     if signs.digits >= numbers::FEWEST_DIGITS {
+        masked = then(masked, iban::mask);
         masked = then(masked, numbers::mask);
     }
     masked
@@ -76,6 +114,10 @@ fn masked_email(local: &str, domain: &str) -> String {
 struct Signs {
     at: bool,
     secret: bool,
+    /// A key with its value, or an element.
+    pair: bool,
+    /// The word "at", in any case.
+    spelled: bool,
     digits: usize,
 }
 
@@ -95,6 +137,8 @@ impl Signs {
             run = if byte.is_ascii_graphic() { run + 1 } else { 0 };
             // Any secret has this length or stands beside its key.
             signs.secret |= run >= secrets::SHORTEST || matches!(byte, b'=' | b':');
+            signs.pair |= matches!(byte, b'=' | b':' | b'>');
+            signs.spelled |= byte.eq_ignore_ascii_case(&b't') && previous.eq_ignore_ascii_case(&b'a');
             previous = byte;
         }
         signs
@@ -111,7 +155,7 @@ fn then(text: Cow<'_, str>, mask: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
 /// The first group is the local part, the second the domain. Letters of every language count.
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r#"("[^"\n]{1,64}"|[^\x00-\x20"'<>(),;:@=&?/\[\]\\{}|][^\x00-\x20"<>(),;:@=&?/\[\]\\{}|]*)"#,
+        r#"("[^"\n]{1,64}"|[^\x00-\x20"'<>(),;:@=&?/\[\]\\{}|][^\x00-\x20"<>(),;:=&?/\[\]\\{}|]*)"#,
         r#"(?:@|%40)"#,
         r#"([^\x00-\x20"'<>(),;:@=&?/\[\]\\{}|%]+)"#,
     ))
@@ -129,6 +173,24 @@ fn emails(text: &str) -> Cow<'_, str> {
         } else {
             found[0].to_owned()
         }
+    })
+}
+
+/// `jane at mail dot test`, `jane [at] mail.test`, `jane(at)mail(dot)test`. A bare "at" is a word: it
+/// needs a "dot" behind it.
+static SPELLED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"(?i)([\p{L}\d][\p{L}\d._+-]*)(?:",
+        r"[ \t]*[\[({<][ \t]*at[ \t]*[\])}>][ \t]*([\p{L}\d][\p{L}\d-]*(?:[ \t]*(?:\.|[\[({<][ \t]*dot[ \t]*[\])}>]|[ \t]dot[ \t])[ \t]*[\p{L}\d-]+)+)",
+        r"|[ \t]+at[ \t]+([\p{L}\d][\p{L}\d-]*(?:\.[\p{L}\d-]+)*(?:[ \t]*(?:[\[({<][ \t]*dot[ \t]*[\])}>]|[ \t]dot[ \t])[ \t]*[\p{L}\d-]+)+))",
+    ))
+});
+
+fn spelled_emails(text: &str) -> Cow<'_, str> {
+    SPELLED.replace_all(text, |found: &Captures<'_>| {
+        let domain = found.get(2).or_else(|| found.get(3)).map_or("", |domain| domain.as_str());
+        let top = domain.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        masked_email(&found[1], &format!("{MASK}.{top}"))
     })
 }
 

@@ -11,8 +11,18 @@ pub(super) const SHORTEST: usize = 11;
 /// Length from which a run of characters may be a token without any sign of its own.
 const TOKEN: usize = 24;
 
-/// `https://user:password@host`
-static USER_INFO: LazyLock<Regex> = LazyLock::new(|| pattern(r"(://)[^/@\x00-\x20?#]+@"));
+/// `https://user:password@host`, to the end of what may be an address.
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r#"://([^\x00-\x20"<>]+)"#));
+
+/// `password: secret` as people write it. The value of a password is never prose; that of a token or a
+/// key is, where it is a mere word ("token: expired").
+static SPOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"(?i)(?-u:\b)(?:(pass(?:word|wd|phrase|code)?|pwd|passwort|kennwort|mot de passe|contraseña)|",
+        r"((?:[a-z]+[_ -])?(?:secret|token|api[_ -]?key|access[_ -]?key|credentials?|pin)))",
+        r#"([ \t]*(?::[ \t]+|[ \t]is[ \t]+|[ \t]=[ \t]+))([^\s"'<>,;]+)"#,
+    ))
+});
 
 /// `consumer_secret=...`, `"access_token": "..."`, `token:...`: key, what stands between, value. A
 /// colon with a space behind is prose ("token: expired") and no pair.
@@ -45,12 +55,44 @@ static RUN: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/=_-]{24,}")
 pub(super) fn mask(text: &str) -> Cow<'_, str> {
     let mut masked = Cow::Borrowed(text);
     if text.contains("://") {
-        masked = super::then(masked, |t| USER_INFO.replace_all(t, "$1***@"));
+        masked = super::then(masked, addresses);
     }
     masked = super::then(masked, |t| PAIR.replace_all(t, "$1***"));
     masked = super::then(masked, schemes);
+    masked = super::then(masked, spoken);
     masked = super::then(masked, |t| PREFIXED.replace_all(t, "$1$3***"));
     super::then(masked, runs)
+}
+
+/// What stands before the last `@` of an address is a user and a password, which may hold any
+/// character: unless a path begins before it (`https://shop.test/@jane`).
+fn addresses(text: &str) -> Cow<'_, str> {
+    ADDRESS.replace_all(text, |found: &Captures<'_>| {
+        let whole = &found[1];
+        let Some(at) = whole.rfind('@') else { return found[0].to_owned() };
+        let before = &whole[..at];
+        let authority = before.split(['/', '?', '#']).next().unwrap_or_default();
+        let has_password = authority
+            .split_once(':')
+            .is_some_and(|(_, port)| port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()));
+        if authority.len() == before.len() || has_password {
+            format!("://{MASK}{}", &whole[at..])
+        } else {
+            found[0].to_owned()
+        }
+    })
+}
+
+fn spoken(text: &str) -> Cow<'_, str> {
+    SPOKEN.replace_all(text, |found: &Captures<'_>| {
+        let value = &found[4];
+        let word = value.trim_end_matches(['.', '!', '?', ')']).chars().all(char::is_alphabetic);
+        if found.get(1).is_none() && word {
+            return found[0].to_owned();
+        }
+        let name = found.get(1).or_else(|| found.get(2)).map_or("", |name| name.as_str());
+        format!("{name}{}{MASK}", &found[3])
+    })
 }
 
 fn schemes(text: &str) -> Cow<'_, str> {

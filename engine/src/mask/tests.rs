@@ -277,3 +277,147 @@ proptest! {
         prop_assert_eq!(text(&once), once);
     }
 }
+
+#[test]
+fn what_is_written_in_another_way_is_found_too() {
+    let cases = [
+        r"jane.doe\u0040mail.test",
+        r#"{\"to\":\"jane.doe\\u0040mail.test\"}"#,
+        r"jane.doe\x40mail.test",
+        "jane.doe＠mail.test",
+        "ｊａｎｅ.doe＠ｍａｉｌ.test",
+        "jane.doe﹫mail.test",
+        "jane%2Edoe%40mail%2Etest",
+        "jane.doe%2540mail.test",
+        "jane.doe&#64;mail.test",
+        "jane.doe&#x40;mail&#46;test",
+        "jane.doe&commat;mail&period;test",
+        "jane.doe at mail dot test",
+        "Jane.Doe AT mail DOT test",
+        "jane.doe [at] mail [dot] test",
+        "jane.doe(at)mail.test",
+        "jane.doe {at} mail {dot} co {dot} test",
+        "４１１１ １１１１ １１１１ １１１１",
+        "+４９ ３０ １２３４５６７",
+        "٠٠٤٩ ٣٠ ١٢٣٤٥٦٧",
+    ];
+    for written in cases {
+        let masked = text(&format!("order 7 for {written}, 3 items"));
+        assert!(masked.contains(MASK), "{written}: {masked}");
+        for part in ["doe", "Doe", "mail", "ｍａｉｌ", "１１１１ １１１１", "1234567", "١٢٣٤"] {
+            assert!(!masked.contains(part), "{written}: {masked}");
+        }
+        assert!(masked.starts_with("order 7 for ") && masked.ends_with(", 3 items"), "{masked}");
+    }
+    for plain in ["50%25 off at 10%20am", "he is at work, dot your i's", "a\\u0041b", "100%"] {
+        assert_eq!(text(plain), plain);
+    }
+}
+
+#[test]
+fn bank_accounts_keep_their_country_and_last_four_digits() {
+    let cases = [
+        ("DE89370400440532013000", "DE***3000"),
+        ("DE89 3704 0044 0532 0130 00", "DE***3000"),
+        ("GB29 NWBK 6016 1331 9268 19", "GB***6819"),
+        ("fr1420041010050500013M02606", "fr***2606"),
+        ("NO93 8601 1117 947", "NO***7947"),
+    ];
+    for (given, masked) in cases {
+        assert_eq!(text(&format!("paid from {given}.")), format!("paid from {masked}."));
+    }
+    let order = "order AB12 3456 7890 1234 of 2026";
+    assert_eq!(text(order), order, "no check digits");
+}
+
+#[test]
+fn personal_values_are_masked_beside_their_keys() {
+    let cases = [
+        r#"{"first_name":"Jane","total":"21.10"}"#,
+        r#"{\"billing\":{\"first_name\":\"Jane\",\"city\":\"Boise\"}}"#,
+        r#"{\\\"last_name\\\": \\\"Jane\\\"}"#,
+        "Array ( [first_name] => Jane [id] => 7 )",
+        "first_name=Jane&last_name=Jane",
+        "first_name: Jane Jane, id: 7",
+        "{'display_name': 'Jane'}",
+        "<first_name>Jane</first_name>",
+        "(7,\"{\"\"given_name\"\": \"\"Jane\"\"}\")",
+        "billing_address_1: 1 Jane Street",
+        "\"company\":\"Jane Ltd\"",
+    ];
+    for given in cases {
+        let masked = text(given);
+        assert!(!masked.contains("Jane") && !masked.contains("Boise"), "{given}: {masked}");
+        assert!(masked.contains(MASK), "{given}: {masked}");
+    }
+    assert_eq!(text(r#"{"first_name":"","total":"21.10"}"#), r#"{"first_name":"","total":"21.10"}"#);
+}
+
+#[test]
+fn passwords_are_masked_however_they_are_told() {
+    let cases = [
+        "password: geheim7",
+        "Password: geheim",
+        "the password is geheim",
+        "passwort = geheim",
+        "api key: geheim7x",
+        "client secret: geheim-7",
+        "https://user:p@geheim@shop.test/x",
+        "https://user:ge@he/geheim@shop.test/x",
+        "https://user:geheim?x#y@shop.test/x",
+        "ftp://geheim@shop.test",
+        "redis://:geheim@shop.test:6379",
+        "user:p@geheim@shop.test",
+    ];
+    for given in cases {
+        let masked = text(&format!("call {given} ended"));
+        assert!(!masked.contains("geheim") && masked.contains(MASK), "{given}: {masked}");
+        assert!(masked.starts_with("call ") && masked.ends_with(" ended"), "{masked}");
+    }
+    for plain in ["token: expired", "https://shop.test:8443/@jane/x", "secret: missing", "pin: none"] {
+        assert_eq!(text(plain), plain);
+    }
+}
+
+#[test]
+fn names_and_streets_of_others_texts_are_guessed() {
+    let cases = [
+        "Sorry, customer Jane Doe-Smith already exists",
+        "Dear Jane, your order failed",
+        "Duplicate Name: \"Jane van der Doe\"",
+        "could not ship to 77 Jane Sycamore Lane, Boise",
+        "Janestraße 12a is unknown",
+        "Am Jane Platz 7",
+        "12 bis, rue de la Jane",
+        "Calle Jane Mayor, 5",
+        "Herr Jane",
+    ];
+    for given in cases {
+        let masked = foreign(given);
+        assert!(!masked.contains("Jane") && masked.contains(MASK), "{given}: {masked}");
+    }
+    for plain in ["Invalid parameter(s): status", "Required field ItemRef is missing, line 3"] {
+        assert_eq!(foreign(plain), plain);
+    }
+}
+
+#[test]
+fn nothing_that_steers_a_terminal_or_turns_text_is_left() {
+    let evil = "a\u{1b}[31mred\u{7}\r\nFATAL: b\u{202e}txt\u{2066}c\u{200b}d\u{feff}\u{e0041}\u{85}e\u{2028}f\u{9b}1m";
+    assert_eq!(text(evil), "a[31mred  FATAL: btxtcd e f1m");
+    assert_eq!(label(&format!(" {evil} ")), "a[31mred  FATAL: btxtcd e f1m");
+    assert_eq!(label(&"x".repeat(500)), format!("{}...", "x".repeat(120)));
+    let kept = "Müller \u{200d}👩\u{200d}🚀 نمی\u{200c}خواهم";
+    assert_eq!(text(kept), kept);
+}
+
+#[test]
+fn masking_takes_no_longer_than_a_look() {
+    let began = std::time::Instant::now();
+    for unit in ["a", "1", "1 ", "@", "a@", "a:", "a: ", "\"a\":\"", "\\", "\\\\u0040", "%2540", "://", "A1 ", "at ", "<a>", "Jane "] {
+        let huge = unit.repeat(20_000_000 / unit.len());
+        let _ = foreign(&huge);
+        let _ = json::json(&serde_json::Value::String(huge));
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(40), "{:?}", began.elapsed());
+}

@@ -112,9 +112,9 @@ pub fn label(entity: Entity, called: Option<&str>, id: &str) -> String {
     match (entity, called) {
         (_, None) => id.to_owned(),
         (Entity::Customers | Entity::Vendors | Entity::Payments, Some(text)) => {
-            crate::mask::text(text)
+            crate::mask::label(&crate::mask::text(text))
         }
-        (_, Some(text)) => text.to_owned(),
+        (_, Some(text)) => crate::mask::label(text),
     }
 }
 

@@ -140,7 +140,7 @@ fn failed(error: Error) -> Check {
     Check {
         name: "posting",
         ok: false,
-        message: error.message.clone(),
+        message: error.whole(),
         hint: error.hint.clone(),
         duration_ms: 0,
         error: Some(error),

@@ -45,7 +45,7 @@ impl Api {
 fn account(info: &Value, realm: &str) -> Account {
     let name = info["CompanyName"].as_str().unwrap_or_default();
     let plan = named(info, "OfferingSku").unwrap_or("QuickBooks Online");
-    Account { key: realm.to_owned(), label: name.to_owned(), platform: plan.to_owned() }
+    Account::new(realm.to_owned(), name, plan)
 }
 
 /// A value of `CompanyInfo.NameValue`.
@@ -75,7 +75,7 @@ impl Checks {
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (ok, message, hint, error) = match outcome {
             Ok(message) => (true, message, None, None),
-            Err(error) => (false, error.message.clone(), error.hint.clone(), Some(error)),
+            Err(error) => (false, error.whole(), error.hint.clone(), Some(error)),
         };
         self.0.push(Check { name, ok, message, hint, duration_ms, error });
     }

@@ -68,6 +68,23 @@ impl Settings {
     }
 }
 
+/// Where the app's keys and the tokens are sent, and for which company: the environment, other
+/// addresses than Intuit's, and the realm.
+pub fn recipient(settings: &Value, realm: &str) -> Result<String> {
+    let part = |key: &str| settings.get(key).and_then(Value::as_str).map(str::trim);
+    let place = |key: &str| match part(key) {
+        None => Ok("intuit".to_owned()),
+        Some(text) => Url::parse(text).map(String::from).map_err(|_| {
+            let message = format!("\"{key}\" is no address");
+            Error::new(Category::Validation, "invalid_settings", message)
+                .hint("Write it as https://host:port, or leave it out.")
+        }),
+    };
+    let environment = part("environment").unwrap_or_default();
+    let (api, oauth) = (place("api_url")?, place("oauth_url")?);
+    Ok(format!("quickbooks {environment} {api} {oauth} {realm}"))
+}
+
 fn other_host(
     address: Option<&str>,
     key: &str,

@@ -93,7 +93,7 @@ impl Shop {
         let platform = version.map_or_else(|| "WooCommerce".into(), |v| format!("WooCommerce {v}"));
         let key = self.settings.account();
         let label = if site.name.is_empty() { key.clone() } else { site.name };
-        Ok(Account { key, label, platform })
+        Ok(Account::new(key, &label, &platform))
     }
 
     async fn check_rights(&self, checks: &mut Checks) {
@@ -243,7 +243,7 @@ impl Checks {
             Err(error) => Check {
                 name,
                 ok,
-                message: error.message.clone(),
+                message: error.whole(),
                 hint: error.hint.clone(),
                 duration_ms,
                 error: Some(error),

@@ -4,7 +4,6 @@
 
 use crate::error::{Category, Error};
 use crate::http::Response;
-use crate::mask;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -35,7 +34,7 @@ impl Refusal<'_> {
             said.push_str(": ");
             said.push_str(text.trim_end_matches('.'));
         }
-        mask::text(&said)
+        said
     }
 }
 
@@ -71,13 +70,20 @@ pub fn is_poison(error: &Error) -> bool {
     server || matches!(error.code.as_str(), "timeout" | "too_large" | "bad_json" | "bad_encoding")
 }
 
+/// A code as WordPress and its plugins write them; another text in its place isn't shown.
+fn plain(code: &str) -> &str {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    let is_code = !code.is_empty() && code.len() <= 64 && code.chars().all(fits);
+    if is_code && crate::mask::text(code) == code { code } else { "refused" }
+}
+
 fn told(status: u16, refusal: &Refusal<'_>, host: &str, secure: bool) -> Error {
     let code = refusal.code.as_str();
     let said = refusal.said();
-    let new = |category, message: String| Error::new(category, code, message);
+    let new = |category, message: String| Error::new(category, plain(code), message).said(&said);
     match (status, code) {
         (401, "woocommerce_rest_authentication_error") => {
-            new(Category::Authentication, format!("\"{host}\" refused the credentials: {said}"))
+            new(Category::Authentication, format!("\"{host}\" refused the credentials"))
                 .hint(authentication_cure(&refusal.message))
         }
         (401, _) => new(
@@ -95,26 +101,26 @@ fn told(status: u16, refusal: &Refusal<'_>, host: &str, secure: bool) -> Error {
         }),
         (403, _) => new(
             Category::Authentication,
-            format!("\"{host}\" does not let the key's user see this: {said}"),
+            format!("\"{host}\" does not let the key's user see this"),
         )
         .hint("Make the key for an administrator or a shop manager: a customer's sees nothing."),
         (404, "rest_no_route") => {
-            new(Category::NotFound, format!("\"{host}\" has no such API: {said}"))
+            new(Category::NotFound, format!("\"{host}\" has no such API"))
                 .hint("Is WooCommerce active and at least 3.5?")
         }
-        (404, _) => new(Category::NotFound, format!("\"{host}\" has no such record: {said}")),
+        (404, _) => new(Category::NotFound, format!("\"{host}\" has no such record")),
         (410, _) => {
-            new(Category::Conflict, format!("\"{host}\": {said}")).hint("It was done already.")
+            new(Category::Conflict, format!("\"{host}\" has done that already")).hint("There is nothing left to do.")
         }
         // They come as 500, but trying again ends the same.
         (500, "woocommerce_rest_cannot_create_order_refund") | (400 | 413 | 501, _) => {
-            new(Category::Validation, format!("\"{host}\" refused the request: {said}"))
+            new(Category::Validation, format!("\"{host}\" refused the request"))
         }
-        (500.., _) => new(Category::Network, format!("\"{host}\" failed: {said} (HTTP {status})"))
+        (500.., _) => new(Category::Network, format!("\"{host}\" failed (HTTP {status})"))
             .hint("The shop's error log has the cause."),
         _ => new(
             Category::Validation,
-            format!("\"{host}\" refused the request: {said} (HTTP {status})"),
+            format!("\"{host}\" refused the request (HTTP {status})"),
         ),
     }
 }

@@ -22,7 +22,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{schema, validate};
+pub use settings::{is_safer_way, recipient, schema, validate};
 
 use super::{Account, ById, Check, Connector, Page, Pass, Registration};
 use crate::error::{Error, Result};

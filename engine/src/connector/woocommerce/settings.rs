@@ -102,12 +102,7 @@ impl Settings {
     /// Key of the account: host, port where it isn't the usual one, and path, without the scheme:
     /// a shop that moves from http to https is the same shop.
     pub fn account(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        let port = match (self.url.scheme(), self.url.port()) {
-            (_, None) | ("http", Some(443)) | ("https", Some(80)) => String::new(),
-            (_, Some(port)) => format!(":{port}"),
-        };
-        format!("{host}{port}{}", self.url.path().trim_end_matches('/'))
+        account(&self.url)
     }
 
     pub fn client_config(&self) -> ClientConfig {
@@ -144,6 +139,38 @@ pub fn validate(
             Err(found)
         }
     }
+}
+
+/// Where the shop's keys are sent: its address with the scheme, since over http they can be watched.
+pub fn recipient(settings: &Value) -> Result<String> {
+    address(settings).map(|url| format!("woocommerce {url}"))
+}
+
+/// The same shop, and now by https.
+pub fn is_safer_way(before: &Value, after: &Value) -> bool {
+    match (address(before), address(after)) {
+        (Ok(before), Ok(after)) => after.scheme() == "https" && account(&before) == account(&after),
+        _ => false,
+    }
+}
+
+/// The setting `url` alone, however the others are.
+fn address(settings: &Value) -> Result<Url> {
+    let empty = Map::new();
+    let mut problems = Vec::new();
+    let found = url(settings.as_object().unwrap_or(&empty).get("url"), true, &mut problems);
+    let missing = || problem("the setting \"url\" is missing", EXAMPLE);
+    found.ok_or_else(|| problems.into_iter().next().unwrap_or_else(missing))
+}
+
+/// Host, port where it isn't the usual one, and path, without the scheme.
+fn account(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = match (url.scheme(), url.port()) {
+        (_, None) | ("http", Some(443)) | ("https", Some(80)) => String::new(),
+        (_, Some(port)) => format!(":{port}"),
+    };
+    format!("{host}{port}{}", url.path().trim_end_matches('/'))
 }
 
 fn problem(message: impl Into<String>, hint: impl Into<String>) -> Error {

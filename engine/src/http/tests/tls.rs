@@ -57,7 +57,7 @@ async fn an_own_authority_is_trusted_where_the_ca_file_holds_it_and_nowhere_else
     trusting(Some(pem.clone().into_bytes())).send(&get("localhost")).await.unwrap();
     let error = trusting(None).send(&get("localhost")).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.retryable), ("tls", false));
-    assert!(error.message.starts_with(&format!("\"localhost:{port}\" can not be reached: TLS: ")));
+    assert!(error.whole().starts_with(&format!("\"localhost:{port}\" can not be reached: TLS: ")));
     assert!(error.hint.unwrap().contains("easysync.ca_file"));
     let error = trusting(Some(pem.into_bytes())).send(&get("127.0.0.1")).await.unwrap_err();
     assert_eq!(error.code, "tls", "a certificate for another name: {}", error.message);

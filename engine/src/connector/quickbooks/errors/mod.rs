@@ -9,12 +9,11 @@ pub use catalogue::{Class, Entry, entries};
 
 use super::reply::{Fault, FaultItem};
 use crate::error::{Category, Error};
-use crate::mask;
 use regex::Regex;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Characters of QuickBooks' own text that an error may show, masked.
+/// Characters of QuickBooks' own text that an error keeps.
 const EXCERPT: usize = 240;
 
 /// What has to happen before a request may be made again, or that none may.
@@ -108,9 +107,10 @@ fn one(item: &FaultItem, fault: &Fault) -> (Remedy, Error) {
         return by_text(item, entry);
     }
     // A programmer needs to know which field; a query's text (4000) can hold a name.
-    if entry.class == Class::Bug && code != "4000" && !item.detail.is_empty() {
-        message = format!("{message}: {}", excerpt(&item.detail));
-    }
+    let shown = match entry.class == Class::Bug && code != "4000" {
+        true => excerpt(&item.detail),
+        false => String::new(),
+    };
     if let Some(element) = element(item) {
         message = format!("{message} ({element})");
     }
@@ -118,6 +118,7 @@ fn one(item: &FaultItem, fault: &Fault) -> (Remedy, Error) {
         message = format!("{message} by {kind} {id}");
     }
     let error = Error::new(category(&remedy, code), code, format!("{message} [{code}]"))
+        .said(&shown)
         .hint(hint)
         .retryable(remedy.is_retry());
     (remedy.clone(), with_wait(error, &remedy))
@@ -171,40 +172,41 @@ fn by_text(item: &FaultItem, entry: &Entry) -> (Remedy, Error) {
             .retryable(true);
         return (remedy.clone(), with_wait(error, &remedy));
     }
-    let message = format!("QuickBooks: {}: {shown} [6000]", entry.says);
+    let message = format!("QuickBooks: {} [6000]", entry.says);
+    let new = |category| Error::new(category, "6000", &*message).said(&shown);
     if has(&["multicurrency", "multi-currency", "multiple currencies"]) {
         let hint = "Switch multicurrency on in QuickBooks; it can not be switched off again.";
-        return (Remedy::Blocked, Error::new(Category::Blocked, "6000", message).hint(hint));
+        return (Remedy::Blocked, new(Category::Blocked).hint(hint));
     }
     if has(&["account period", "books are closed", "closing date"]) {
         let hint = catalogue::entry("6210").map(|e| e.hint.as_str()).unwrap_or_default();
-        return (Remedy::Blocked, Error::new(Category::Blocked, "6000", message).hint(hint));
+        return (Remedy::Blocked, new(Category::Blocked).hint(hint));
     }
     let hint = if has(&["currency"]) {
         "A customer has one currency for life: map the order to a customer of its currency."
     } else {
         &entry.hint
     };
-    (Remedy::Attention, Error::new(Category::NeedsAttention, "6000", message).hint(hint))
+    (Remedy::Attention, new(Category::NeedsAttention).hint(hint))
 }
 
 fn unknown(item: &FaultItem, fault: &Fault) -> (Remedy, Error) {
     let code = if item.code.is_empty() { "unknown" } else { &item.code };
     let text = if item.detail.is_empty() { &item.message } else { &item.detail };
-    let message = format!("QuickBooks refused it: {} [{code}]", excerpt(text));
+    let message = format!("QuickBooks refused it [{code}]");
+    let new = |category| Error::new(category, code, &*message).said(&excerpt(text));
     match fault.kind.to_ascii_lowercase().as_str() {
         "systemfault" => {
             let remedy = Remedy::Retry { after: Duration::from_secs(2) };
-            let error = Error::new(Category::Network, code, message);
-            (remedy.clone(), with_wait(error, &remedy))
+            (remedy.clone(), with_wait(new(Category::Network), &remedy))
         }
         "authentication" | "authenticationfault" | "authorizationfault" => {
             let hint = catalogue::entry("3100").map(|e| e.hint.as_str()).unwrap_or_default();
-            (Remedy::StopConnection, Error::new(Category::Authentication, code, message).hint(hint))
+            (Remedy::StopConnection, new(Category::Authentication).hint(hint))
         }
         _ => {
             let hint = "Do the same in QuickBooks by hand: it shows what is in the way.";
-            (Remedy::Attention, Error::new(Category::NeedsAttention, code, message).hint(hint))
+            (Remedy::Attention, new(Category::NeedsAttention).hint(hint))
         }
     }
 }
@@ -246,14 +248,13 @@ fn element(item: &FaultItem) -> Option<&str> {
     (!element.is_empty() && element.len() <= 80 && element.chars().all(plain)).then_some(element)
 }
 
-/// QuickBooks' text, masked, on one line and short.
+/// QuickBooks' text, on one line and short.
 fn excerpt(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.trim_start_matches("Business Validation Error:").trim();
-    let masked = mask::text(text);
-    match masked.char_indices().nth(EXCERPT) {
-        Some((cut, _)) => format!("{}...", &masked[..cut]),
-        None => masked,
+    match text.char_indices().nth(EXCERPT) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text.to_owned(),
     }
 }
 

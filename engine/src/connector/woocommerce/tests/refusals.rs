@@ -96,14 +96,30 @@ fn each_refused_key_has_its_own_cure() {
 
 #[test]
 fn a_wrong_parameter_is_told_with_what_would_be_right() {
-    let message = refused(400, "err_400_bad_status").message;
-    assert!(message.contains("is not one of any, trash"), "{message}");
+    let error = refused(400, "err_400_bad_status");
+    assert!(error.whole().contains("is not one of any, trash"), "{}", error.whole());
 }
 
 #[test]
 fn an_e_mail_in_a_refusal_is_masked() {
     let error = refused(400, "err_400_dup_customer_email");
-    assert!(!error.message.contains("cust1@example.test"), "{}", error.message);
+    assert!(!error.whole().contains("cust1@example.test"), "{}", error.whole());
+}
+
+#[test]
+fn a_message_holds_our_words_alone() {
+    let body = r#"{"code":"shop_says","message":"Jane Doe of 7 Rose Lane"}"#;
+    for status in [400, 401, 403, 404, 410, 418, 500, 501] {
+        let error = errors::of(&answer(status, body.into()), true).unwrap();
+        assert!(!error.message.contains("Jane") && !error.message.contains("Rose"), "{error:?}");
+        assert!(!error.whole().contains("Rose Lane"), "{error:?}");
+        assert_eq!(error.code, "shop_says");
+    }
+    // Where a code belongs stands something else.
+    for code in ["Jane Doe", "ck_0123456789abcdef0123456789abcdef01234567", "a\u001b[31m", ""] {
+        let body = format!(r#"{{"code":"{code}","message":""}}"#);
+        assert_eq!(errors::of(&answer(400, body), true).unwrap().code, "refused", "{code}");
+    }
 }
 
 #[test]
