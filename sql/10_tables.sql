@@ -124,7 +124,8 @@ create table easysync_internal.sync_runs (
     error_category text,
     error_code text,
     error_message text,
-    error_hint text
+    error_hint text,
+    error_detail text               -- what the platform or this database said, masked: for operators
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 -- One key, one run, while the run is kept: two sessions at once meet here, and only here.
 create unique index sync_runs_idempotency_key on easysync_internal.sync_runs (tenant_id, idempotency_key)
@@ -178,6 +179,7 @@ create table easysync_internal.sync_run_steps (
     error_code text,
     error_message text,
     error_hint text,
+    error_detail text,              -- what the platform or this database said, masked: for operators
     -- A push's plan: its hash, what it comes to, whether it may be sent, and the confirmations that
     -- people gave to a plan of which hash.
     plan_hash text,
@@ -269,6 +271,7 @@ create table easysync_internal.sync_changes (
     error_code text,
     error_message text,
     error_hint text,
+    error_detail text,
     step integer not null,
     hub_id bigint,
     -- The record whose queue entry waits for it: an order for its customer.
@@ -307,8 +310,9 @@ create table easysync_internal.sync_failures (
         check (error_category in ('authentication', 'rate_limit', 'validation', 'not_found', 'conflict',
                                   'network', 'needs_attention', 'blocked', 'internal')),
     error_code text,
-    error_message text,             -- masked
+    error_message text,             -- in our own words
     error_hint text,
+    error_detail text,              -- what the platform or this database said, masked: for operators
     retryable boolean not null default false,
     attempts integer not null default 1,
     first_failed_at timestamptz not null default now(),
@@ -403,6 +407,7 @@ create table easysync_internal.sync_log (
     error_code text,
     error_message text,
     error_hint text,
+    error_detail text,              -- what the platform or this database said, masked: for operators
     sandbox boolean not null default false
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000,

@@ -128,6 +128,12 @@ end
 $$;
 comment on function easysync.current_tenant() is 'The tenant of this session';
 
+-- May the session see what platforms and the hub's database said of an error: an operator. The role that
+-- it works as counts (SET ROLE; a gateway's), which is also known inside of definer functions.
+create function easysync_internal.sees_originals() returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$ select pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name, 'easysync_operator', 'usage') $$;
+
 -- The live tenants that the session looks at: the current one, or all allowed where '*' is asked or nothing is
 -- and there are several. A tenant that isn't allowed shows nothing.
 create function easysync_internal.selected_tenants() returns text[]

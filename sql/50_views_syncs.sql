@@ -1,6 +1,9 @@
 -- Views of syncs, failures and logs. Each is a security barrier and shows the tenants that the session
 -- may see, asked once a query (48_visible.sql); the tables are granted to nobody. Functions that a
 -- view calls are checked against the reader, so viewers are granted those few (90_grants.sql).
+--
+-- An error's message is in our own words; error_detail is what somebody else said, masked as well as it
+-- can be, and shown to operators only: whoever wrote it may have written anybody's name.
 
 -- Counts are the sums of a run's steps, as they stand.
 create view easysync.sync_runs with (security_barrier) as
@@ -25,7 +28,7 @@ select r.sync_id,
        r.confirm_until,
        r.error_category,
        r.error_code,
-       r.error_message,
+       r.error_message || coalesce(': ' || case when (select easysync_internal.sees_originals()) then r.error_detail end, '') as error_message,
        r.error_hint,
        jsonb_strip_nulls(jsonb_build_object(
            'filters', r.filters, 'ids', to_jsonb(r.ids), 'idempotency_key', r.idempotency_key,
@@ -64,7 +67,7 @@ comment on column easysync.sync_runs.duration is 'finished (or now) less started
 comment on column easysync.sync_runs.confirm_until is 'expires then, unless confirmed';
 comment on column easysync.sync_runs.error_category is 'authentication, rate_limit, validation, not_found, conflict, network, internal';
 comment on column easysync.sync_runs.error_code is 'the platform''s code, or ours';
-comment on column easysync.sync_runs.error_message is 'masked text';
+comment on column easysync.sync_runs.error_message is 'what went wrong; for operators also what the platform or this database said, masked';
 comment on column easysync.sync_runs.error_hint is 'what to do';
 comment on column easysync.sync_runs.request is 'filters, ids, idempotency_key, schedule, undoes';
 comment on column easysync.sync_runs.requested_by is 'role that asked';
@@ -74,7 +77,8 @@ comment on column easysync.sync_runs.tenant_id is 'tenant (last column of every 
 create view easysync.sync_run_steps with (security_barrier) as
 select s.sync_id, s.step, s.entity, s.connection, s.direction, s.status, s.records_total, s.records_done, s.created,
        s.updated, s.deleted, s.unchanged, s.failed, s.api_calls, s.started_at, s.finished_at, s.error_category,
-       s.error_code, s.error_message, s.error_hint, s.tenant_id
+       s.error_code,
+       s.error_message || coalesce(': ' || case when (select easysync_internal.sees_originals()) then s.error_detail end, '') as error_message, s.error_hint, s.tenant_id
 from easysync_internal.visible_sync_run_steps as s
 where s.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_run_steps is 'A sync by connection and direction: the fan-out';
@@ -96,7 +100,7 @@ comment on column easysync.sync_run_steps.started_at is 'start';
 comment on column easysync.sync_run_steps.finished_at is 'end';
 comment on column easysync.sync_run_steps.error_category is 'authentication, rate_limit, validation, not_found, conflict, network, internal';
 comment on column easysync.sync_run_steps.error_code is 'the platform''s code, or ours';
-comment on column easysync.sync_run_steps.error_message is 'masked text';
+comment on column easysync.sync_run_steps.error_message is 'what went wrong; for operators also what the platform or this database said, masked';
 comment on column easysync.sync_run_steps.error_hint is 'what to do';
 comment on column easysync.sync_run_steps.tenant_id is 'tenant (last column of every view)';
 
@@ -150,7 +154,8 @@ comment on column easysync.sync_progress.tenant_id is 'tenant (last column of ev
 create view easysync.sync_logs with (security_barrier) as
 select l.log_id, l.logged_at, l.level, l.sync_id, l.connection, l.entity,
        easysync_internal.masked_id(l.record_id) as record_id, l.operation, l.result, l.message, l.duration_ms,
-       l.error_category, l.error_code, l.error_message, l.error_hint, l.sandbox, l.tenant_id
+       l.error_category, l.error_code,
+       l.error_message || coalesce(': ' || case when (select easysync_internal.sees_originals()) then l.error_detail end, '') as error_message, l.error_hint, l.sandbox, l.tenant_id
 from easysync_internal.visible_sync_log as l
 where l.route = (select easysync_internal.visible_tenant());
 comment on view easysync.sync_logs is 'Log rows, masked';
@@ -167,7 +172,7 @@ comment on column easysync.sync_logs.message is 'masked text';
 comment on column easysync.sync_logs.duration_ms is 'time taken';
 comment on column easysync.sync_logs.error_category is 'authentication, rate_limit, validation, not_found, conflict, network, internal';
 comment on column easysync.sync_logs.error_code is 'the platform''s code, or ours';
-comment on column easysync.sync_logs.error_message is 'masked text';
+comment on column easysync.sync_logs.error_message is 'what went wrong; for operators also what the platform or this database said, masked';
 comment on column easysync.sync_logs.error_hint is 'what to do';
 comment on column easysync.sync_logs.sandbox is 'in the sandbox';
 comment on column easysync.sync_logs.tenant_id is 'tenant (last column of every view)';
@@ -175,7 +180,8 @@ comment on column easysync.sync_logs.tenant_id is 'tenant (last column of every 
 -- What a person discarded is kept (until it changes), but not shown.
 create view easysync.sync_failures with (security_barrier) as
 select f.failure_id, f.connection, f.entity, f.direction, easysync_internal.masked_id(f.record_id) as record_id, f.label,
-       f.error_category, f.error_code, f.error_message, f.error_hint, f.retryable, f.attempts, f.first_failed_at,
+       f.error_category, f.error_code,
+       f.error_message || coalesce(': ' || case when (select easysync_internal.sees_originals()) then f.error_detail end, '') as error_message, f.error_hint, f.retryable, f.attempts, f.first_failed_at,
        f.last_attempt_at, f.next_attempt_at, f.blocked_by, f.sync_id, f.tenant_id
 from easysync_internal.visible_sync_failures as f
 where f.discarded_at is null
@@ -189,7 +195,7 @@ comment on column easysync.sync_failures.record_id is 'record';
 comment on column easysync.sync_failures.label is 'order number, SKU or masked e-mail';
 comment on column easysync.sync_failures.error_category is 'authentication, rate_limit, validation, not_found, conflict, network, internal';
 comment on column easysync.sync_failures.error_code is 'the platform''s code, or ours';
-comment on column easysync.sync_failures.error_message is 'masked text';
+comment on column easysync.sync_failures.error_message is 'what went wrong; for operators also what the platform or this database said, masked';
 comment on column easysync.sync_failures.error_hint is 'what to do';
 comment on column easysync.sync_failures.retryable is 'does a retry make sense unaided';
 comment on column easysync.sync_failures.attempts is 'so far';

@@ -10,7 +10,7 @@ select c.sync_id, c.change_id, c.connection, c.direction, c.entity, c.record_id,
 from (
     select k.sync_id, k.change_id, k.connection, k.direction, k.entity, k.record_id, k.label, k.target, k.action,
            k.destructive, k.reason, k.fields, k.depends_on, k.status, k.remote_id, k.finished_at, k.error_category,
-           k.error_code, k.error_message, k.error_hint, k.tenant_id, k.hub_id, false as by_link
+           k.error_code, k.error_message || coalesce(': ' || k.error_detail, '') as error_message, k.error_hint, k.tenant_id, k.hub_id, false as by_link
     from easysync_internal.visible_sync_changes as k
     where k.route = (select easysync_internal.visible_tenant())
     union all

@@ -51,6 +51,7 @@ create function easysync_internal.take_delivery() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.hide_parameters();
     new.tenant_id := coalesce(new.tenant_id, 'default');
     if new.tenant_id <> all (easysync_internal.selected_tenants() || easysync_internal.visible_tenants()) then
         perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', left(new.tenant_id, 63)),

@@ -7,11 +7,12 @@ create function easysync_internal.push_save(run_id bigint, step_number integer, 
 as $$
     insert into easysync_internal.sync_changes
         (sync_id, change_id, step, tenant_id, connection, direction, entity, hub_id, root_entity, root_id, wave, payload, record_id,
-         label, target, action, destructive, reason, fields, depends_on, status, error_category, error_code, error_message, error_hint)
+         label, target, action, destructive, reason, fields, depends_on, status, error_category, error_code, error_message, error_hint,
+         error_detail)
     select run_id, c.change_id, step_number, tenant, connection_name, direction_name, c.entity, c.hub_id, c.root_entity, c.root_id, c.wave,
            c.payload, c.record_id, c.label, c.target, c.action, c.destructive, c.reason, coalesce(c.fields, '{}'),
            array(select jsonb_array_elements_text(c.depends_on)::integer), c.status,
-           c.error ->> 'category', c.error ->> 'code', c.error ->> 'message', c.error ->> 'hint'
+           c.error ->> 'category', c.error ->> 'code', c.error ->> 'message', c.error ->> 'hint', c.error ->> 'detail'
     from jsonb_to_recordset(changes) as c (change_id integer, entity text, hub_id bigint, root_entity text, root_id bigint, wave smallint,
         payload text, record_id text, label text, target text, action text, destructive boolean, reason text, fields jsonb,
         depends_on jsonb, status text, error jsonb)
@@ -26,15 +27,15 @@ create function easysync_internal.push_failed(run_id bigint, tenant text, connec
 as $$
     insert into easysync_internal.sync_failures as f
         (tenant_id, connection, entity, direction, record_id, remote_type, label, error_category, error_code, error_message,
-         error_hint, retryable, sync_id, blocked_by, next_attempt_at)
+         error_hint, error_detail, retryable, sync_id, blocked_by, next_attempt_at)
     select tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
-           error ->> 'message', error ->> 'hint', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
+           error ->> 'message', error ->> 'hint', error ->> 'detail', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
            case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end
     where not exists (select from easysync_internal.sync_runs as r where r.sync_id = run_id and r.undoes is not null)
     on conflict (tenant_id, connection, entity, direction, record_id) do update
         set remote_type = excluded.remote_type, label = excluded.label, error_category = excluded.error_category,
             error_code = excluded.error_code, error_message = excluded.error_message, error_hint = excluded.error_hint,
-            retryable = excluded.retryable, sync_id = excluded.sync_id, blocked_by = excluded.blocked_by,
+            error_detail = excluded.error_detail, retryable = excluded.retryable, sync_id = excluded.sync_id, blocked_by = excluded.blocked_by,
             attempts = f.attempts + 1, last_attempt_at = clock_timestamp(), discarded_at = case when f.error_code = excluded.error_code then f.discarded_at end,
             next_attempt_at = case when excluded.retryable
                 then clock_timestamp() + least(interval '1 minute' * 5 ^ least(f.attempts, 4), interval '6 hours') end
@@ -90,7 +91,8 @@ begin
     end if;
     if released and not looks_only then
         perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.record_id, c.label, c.target,
-            jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint, 'retryable', false))
+            jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint,
+                               'detail', c.error_detail, 'retryable', false))
         from easysync_internal.sync_changes as c
         where c.sync_id = run_id and c.step = step_number and c.status = 'failed';
         delete from easysync_internal.sync_failures as f using easysync_internal.sync_changes as c
@@ -120,7 +122,7 @@ begin
         perform easysync_internal.push_failed(run_id, tenant, connection_name, one.entity, one.record_id, one.label, one.target, error, obstacle);
         update easysync_internal.sync_changes as c
         set status = 'failed', finished_at = clock_timestamp(), error_category = error ->> 'category', error_code = error ->> 'code',
-            error_message = error ->> 'message', error_hint = error ->> 'hint'
+            error_message = error ->> 'message', error_hint = error ->> 'hint', error_detail = null
         where c.sync_id = run_id and c.change_id = one.change_id;
     end loop;
 end
@@ -207,7 +209,7 @@ begin
         set status = one.status, remote_id = coalesce(one.remote_id, c.remote_id), found = coalesce(one.found, c.found), payload = case one.status when 'done' then null else c.payload end,
             finished_at = case when one.status in ('done', 'failed') then clock_timestamp() end,
             error_category = one.error ->> 'category', error_code = one.error ->> 'code',
-            error_message = one.error ->> 'message', error_hint = one.error ->> 'hint'
+            error_message = one.error ->> 'message', error_hint = one.error ->> 'hint', error_detail = one.error ->> 'detail'
         where c.sync_id = own_run and c.change_id = one.change_id
           -- Done by the same write on a newer version, before this call was settled.
           and not (c.status = 'done' and one.status in ('planned', 'unknown'));

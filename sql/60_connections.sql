@@ -4,7 +4,7 @@
 --   open_account(tenant text, connection text, connector text, settings jsonb, credentials jsonb,
 --                verify boolean) returns jsonb
 --     Resolves {"file": "name"}, validates, seals; checks live when `verify`. credentials null: the
---     sealed ones of the connection. {"errors": [{"sqlstate","category","code","message","hint"}]} or
+--     sealed ones of the connection, which open for the account that they were given for and no other. {"errors": [{"sqlstate","category","code","message","hint"}]} or
 --     {"account_key","account_label","platform","key_id","sealed" (base64; null: unchanged),
 --      "checks": [{"name","ok","message","hint","duration_ms","error": {...} or null}]}
 -- The network part comes first, our writes after: a failed call leaves nothing behind, and no lock of
@@ -95,6 +95,7 @@ declare
     tenant text := easysync.current_tenant();
     answer jsonb;
 begin
+    perform easysync_internal.hide_parameters();
     if connect.name is null or connect.name !~ '^[a-z][a-z0-9_]{0,62}$' then
         perform easysync_internal.raise_argument(format('invalid connection name %s', coalesce('"' || connect.name || '"', 'NULL')),
             'A name is a lower-case letter, then up to 62 of lower-case letters, digits and "_".');
@@ -272,9 +273,8 @@ declare
     answer jsonb;
 begin
     perform easysync_internal.check_object('settings', alter_connection.settings, nullable => false);
-    -- A null removes a key; only here, not deeper.
-    select coalesce(jsonb_object_agg(e.key, e.value), '{}') into merged
-    from jsonb_each(known.settings || alter_connection.settings) as e where e.value <> 'null'::jsonb;
+    merged := easysync_internal.merge_patch(known.settings, alter_connection.settings);
+    -- Raises where the stored credentials would go to another account than they were given for.
     answer := easysync_internal.ask_account(tenant, known.name, known.connector, merged, null, coalesce(verify, true));
     if answer ->> 'account_key' is distinct from known.account then
         perform easysync_internal.check_account_is_free(tenant, known.name, answer ->> 'account_key');
@@ -285,7 +285,29 @@ begin
     perform easysync_internal.audit(tenant, 'alter_connection', known.name, known.settings, merged);
 end
 $$;
-comment on function easysync.alter_connection(text, jsonb, boolean) is 'Merge settings into a connection (a null removes a key) and check it again';
+comment on function easysync.alter_connection(text, jsonb, boolean) is 'Merge settings into a connection at every depth (a null removes a key) and check it again';
+
+-- RFC 7396: objects are merged at every depth, a null removes a key, anything else replaces what was there.
+create function easysync_internal.merge_patch(target jsonb, patch jsonb) returns jsonb
+    language plpgsql immutable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    merged jsonb := case when jsonb_typeof(target) = 'object' then target else '{}' end;
+    field record;
+begin
+    if patch is null or jsonb_typeof(patch) <> 'object' then
+        return patch;
+    end if;
+    for field in select e.key, e.value from jsonb_each(patch) as e loop
+        if field.value = 'null' then
+            merged := merged - field.key;
+        else
+            merged := jsonb_set(merged, array[field.key], easysync_internal.merge_patch(merged -> field.key, field.value));
+        end if;
+    end loop;
+    return merged;
+end
+$$;
 
 -- Another account under the same name: only while nothing is tied to the first one. Its cursors go.
 create function easysync_internal.check_account_may_change(tenant text, known easysync_internal.connections, account_key text)

@@ -4,6 +4,48 @@
 --     with the newest one (the key is the installation's), 'both' does both.
 --     {"key_id", "resealed"} or {"errors": [...]}.
 
+-- Bound parameters reach the server's log with the statement's duration, once it has ended
+-- (log_min_duration_statement and its kin). Functions that are given a secret, or customers' data, call
+-- this first: for the rest of the transaction the server logs no parameters. What is logged before a
+-- statement begins (log_statement = 'all') a client keeps out itself: SET LOCAL
+-- log_parameter_max_length = 0, which our roles may do (90_grants.sql).
+create function easysync_internal.hide_parameters() returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('log_parameter_max_length', '0', true);
+exception when insufficient_privilege then
+    -- Before Postgres 15 the right to this setting can't be granted; health() warns.
+    null;
+end
+$$;
+
+-- By which settings of the server a client's parameters would be logged all the same; null: by none. As
+-- sessions begin, not as this one is at the moment.
+create function easysync_internal.parameters_logged_by() returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    with known as (
+        select s.name, s.reset_val as value from pg_settings as s
+        where s.name in ('log_statement', 'log_parameter_max_length', 'log_parameter_max_length_on_error', 'log_min_duration_statement',
+                         'log_min_duration_sample', 'log_transaction_sample_rate',
+                         'auto_explain.log_min_duration', 'auto_explain.log_parameter_max_length', 'pgaudit.log_parameter')
+    ), server as (
+        select coalesce((select k.value from known as k where k.name = 'log_parameter_max_length'), '-1') <> '0' as keeps,
+               -- What waits for a duration is hidden by then, but for the statement's preparation, which takes no time.
+               case when current_setting('server_version_num')::integer >= 150000 then '^0$' else '^\d' end as threshold
+    )
+    select string_agg(format('%s = %s', k.name, k.value), ', ' order by k.name)
+    from known as k cross join server as s
+    where s.keeps and (k.name = 'log_statement' and k.value = 'all'
+                       or k.name in ('log_min_duration_statement', 'log_min_duration_sample') and k.value ~ s.threshold
+                       or k.name = 'log_transaction_sample_rate' and k.value::double precision > 0)
+       or k.name = 'log_parameter_max_length_on_error' and k.value <> '0'
+       or k.name = 'auto_explain.log_parameter_max_length' and k.value <> '0'
+          and exists (select from known as d where d.name = 'auto_explain.log_min_duration' and d.value <> '-1')
+       or k.name = 'pgaudit.log_parameter' and k.value = 'on'
+$$;
+
 create function easysync.set_credentials(connection text, credentials jsonb, verify boolean default true) returns void
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -12,10 +54,16 @@ declare
     known easysync_internal.connections := easysync_internal.known_connection(tenant, set_credentials.connection);
     answer jsonb;
 begin
+    perform easysync_internal.hide_parameters();
     perform easysync_internal.check_object('credentials', set_credentials.credentials, nullable => false);
     -- Refused by the platform: this raises, and the old ones stay.
     answer := easysync_internal.ask_account(tenant, known.name, known.connector, known.settings, set_credentials.credentials,
                                             coalesce(verify, true));
+    -- Tokens of another company.
+    if known.account is not null and coalesce(answer ->> 'account_key', known.account) <> known.account then
+        perform easysync_internal.check_account_is_free(tenant, known.name, answer ->> 'account_key');
+        perform easysync_internal.check_account_may_change(tenant, known, answer ->> 'account_key');
+    end if;
     perform easysync_internal.apply_answer(tenant, known.name, answer, coalesce(verify, true), enable => false);
     perform easysync_internal.audit(tenant, 'set_credentials', known.name, jsonb_build_object('key_id', known.key_id, 'sealed_at', known.sealed_at),
         jsonb_build_object('key_id', answer ->> 'key_id', 'verified', coalesce(verify, true)));

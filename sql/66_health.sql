@@ -69,6 +69,10 @@ as $$
         from easysync_internal.key_file_status() as k
         where (k ->> 'exists')::boolean and (k ->> 'inside_data_directory')::boolean
         union all
+        select 'degraded', format('the server logs parameters, and with them what clients pass to connect and set_credentials (%s)', l.settings),
+               'Set it otherwise in postgresql.conf; else SET LOCAL log_parameter_max_length = 0 before each such call, or give credentials by file.'
+        from easysync_internal.parameters_logged_by() as l (settings) where l.settings is not null
+        union all
         select 'down', 'the key file is missing: credentials can not be opened',
                'Put the key file back, or give the credentials again with easysync.set_credentials.'
         from easysync_internal.key_file_status() as k

@@ -231,6 +231,7 @@ declare
     known easysync_internal.confirmations;
     moved text;
 begin
+    perform easysync_internal.hide_parameters();
     select * into known from easysync_internal.confirmations as c where c.token_hash = hash;
     if not found or not easysync_internal.is_good(known, tenant) then
         perform easysync_internal.raise_token();

@@ -34,6 +34,7 @@ declare
     answer jsonb;
     known easysync_internal.connections;
 begin
+    perform easysync_internal.hide_parameters();
     perform easysync_internal.check_fence();
     state := easysync_internal.callback_state(oauth_complete.callback_url);
     perform easysync_internal.raise_answer(state -> 'errors', '');
@@ -43,6 +44,10 @@ begin
     end if;
     known := easysync_internal.known_connection(tenant, state ->> 'connection');
     -- Before anybody is asked: a new grant to a live company could end the one that is in use.
+    if known.account is not null and known.account <> state ->> 'realm' then
+        perform easysync_internal.raise_error('YS409', format('"%s" belongs to another company than before', known.name),
+            'category: conflict, code: other_account', 'Connect the other company under a name of its own.');
+    end if;
     perform easysync_internal.check_account_is_free(tenant, known.name, state ->> 'realm');
     begin
         insert into easysync_internal.oauth_states (nonce, spent_at) values (state ->> 'nonce', clock_timestamp());
@@ -53,10 +58,6 @@ begin
     delete from easysync_internal.oauth_states as o where o.spent_at < clock_timestamp() - interval '1 hour';
     answer := easysync_internal.exchange_code(oauth_complete.callback_url);
     perform easysync_internal.raise_answer(answer -> 'errors', known.name);
-    if known.account is not null and known.account <> answer ->> 'realm' then
-        perform easysync_internal.raise_error('YS409', format('"%s" belongs to another company than before', known.name),
-            'category: conflict, code: other_account', 'Connect the other company under a name of its own.');
-    end if;
     perform easysync_internal.check_account_is_free(tenant, known.name, answer ->> 'realm');
     update easysync_internal.connections as c
     set account = answer ->> 'realm', sealed = decode(answer ->> 'sealed', 'base64'), key_id = answer ->> 'key_id', sealed_at = now(),

@@ -2,8 +2,8 @@
 -- deliveries.
 --
 -- Of the library: judge_webhook(tenant, connection, headers, body) {"verdict": ping, rejected, ignored or
--- accepted, "reason"}; webhooks_at(tenant, connection, connector, settings, url) {"registrations": [...],
--- "sealed", "key_id"} or {"errors": [...]}.
+-- accepted, "reason"}; webhooks_at(tenant, connection, url) {"registrations": [...], "sealed",
+-- "key_id"} or {"errors": [...]}.
 
 create type easysync.webhook_registration as (
     topic text,
@@ -33,6 +33,7 @@ declare
     verdict text;
     new_id bigint;
 begin
+    perform easysync_internal.hide_parameters();
     if receive_webhook.headers is null or jsonb_typeof(receive_webhook.headers) <> 'object' then
         perform easysync_internal.raise_argument('headers must be a JSON object', 'E.g. {"x-wc-webhook-signature": "...", "x-wc-webhook-topic": "order.updated"}.');
     end if;
@@ -60,6 +61,7 @@ declare
     given_headers jsonb := coalesce(nullif(current_setting('request.headers', true), ''), '{}')::jsonb;
     known easysync_internal.connections;
 begin
+    perform easysync_internal.hide_parameters();
     for known in select * from easysync_internal.connections as c
                  where c.connector = 'woocommerce' and c.sealed is not null order by c.tenant_id, c.name loop
         if easysync_internal.judge_webhook(known.tenant_id, known.name, given_headers, $1::text) ->> 'verdict' in ('accepted', 'ignored') then
@@ -82,7 +84,7 @@ declare
     answer jsonb;
 begin
     perform easysync_internal.check_fence();
-    answer := easysync_internal.webhooks_at(tenant, known.name, known.connector, known.settings, coalesce(register_webhooks.url, ''));
+    answer := easysync_internal.webhooks_at(tenant, known.name, coalesce(register_webhooks.url, ''));
     perform easysync_internal.raise_answer(answer -> 'errors', known.name);
     update easysync_internal.connections as c
     set sealed = decode(answer ->> 'sealed', 'base64'), key_id = answer ->> 'key_id', sealed_at = now(),

@@ -13,7 +13,7 @@ grant select on easysync.audit_log to easysync_admin;
 -- Functions that these views call: their execution is checked against the reader. Whatever a reader
 -- passes to them, they tell of his own tenants only.
 grant execute on function easysync_internal.visible_tenants(), easysync_internal.visible_tenant(),
-    easysync_internal.visible_several(), easysync_internal.masked_id(text),
+    easysync_internal.visible_several(), easysync_internal.sees_originals(), easysync_internal.masked_id(text),
     easysync_internal.worker_pid(), easysync_internal.count_links(text, text, text),
     easysync_internal.read_links(text[]), easysync_internal.setting_definitions(), easysync_internal.words(),
     easysync_internal.connection_problems(text, text),
@@ -54,6 +54,26 @@ grant select, insert, update, delete on easysync_internal.connections, easysync_
 grant select, insert on easysync_internal.sync_log to easysync_worker;
 grant select on easysync_internal.identity, easysync_internal.settings, easysync_internal.tenant_members, easysync_internal.sandboxes to easysync_worker;
 grant execute on all functions in schema easysync_internal to easysync_worker;
+-- But for what opens credentials, calls a platform or writes the key file: our definer functions alone,
+-- as their owner. The worker does these in the library, without SQL; code of others that came to run as
+-- the worker finds no door here.
+revoke execute on function
+    easysync_internal.open_account(text, text, text, jsonb, jsonb, boolean),
+    easysync_internal.webhooks_at(text, text, text), easysync_internal.judge_webhook(text, text, jsonb, text),
+    easysync_internal.authorize_url(text, text, text), easysync_internal.callback_state(text), easysync_internal.exchange_code(text),
+    easysync_internal.preview(text, text, text, text, text[], jsonb), easysync_internal.preview_pulls(text, text, text, text, text[], jsonb),
+    easysync_internal.preview_undo(text, text, text, text, bigint), easysync_internal.rotate_key(text)
+    from easysync_worker;
+
+-- Secrets and customers' data are passed as parameters: whoever may pass them may keep them out of the
+-- server's log. The right belongs to the cluster, as the roles do. (Postgres 14 has no such right.)
+do $$
+begin
+    if current_setting('server_version_num')::integer >= 150000 then
+        execute 'grant set on parameter log_parameter_max_length to easysync_viewer, easysync_webhook';
+    end if;
+end
+$$;
 
 -- Last: the launcher looks for this database when CREATE EXTENSION commits.
 select easysync_internal.rescan();

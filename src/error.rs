@@ -56,11 +56,14 @@ impl From<spi::Error> for DbError {
 
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
-        let message = engine::mask::text(&error.message);
+        // What Postgres says may quote a row, and what a trigger says may be anything.
+        let new = |category, message: &str| {
+            Error::new(category, error.sqlstate.clone(), message).said(&error.message)
+        };
         if error.is_transient() {
-            return Error::new(Category::Conflict, error.sqlstate.clone(), message)
+            return new(Category::Conflict, "another session held the rows")
                 .retryable(true)
-                .hint("Another session held the rows. It is tried again by itself.");
+                .hint("It is tried again by itself.");
         }
         if error.sqlstate == crate::store::FOREIGN_HUB {
             return Error::new(Category::Blocked, "foreign_hub", message).hint(
@@ -68,11 +71,10 @@ impl From<DbError> for Error {
             );
         }
         if error.is_about_data() {
-            return Error::new(Category::Validation, error.sqlstate.clone(), message)
+            return new(Category::Validation, "this database refused the row")
                 .hint("A constraint or a trigger of this database refused the row.");
         }
-        Error::new(Category::Internal, error.sqlstate.clone(), message)
-            .hint("See the server's log.")
+        new(Category::Internal, "this database failed").hint("See the server's log.")
     }
 }
 
@@ -107,13 +109,13 @@ fn sqlstate(code: PgSqlErrorCode) -> String {
         .collect()
 }
 
-/// An error as the SQL wrappers raise it.
+/// An error as the SQL wrappers raise it, for operators and admins.
 pub fn to_json(error: &Error) -> Value {
     json!({
         "sqlstate": error.sqlstate(),
         "category": error.category.as_str(),
         "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
+        "message": engine::mask::clean(&error.whole()),
+        "hint": error.hint.as_deref().map(engine::mask::clean),
     })
 }

@@ -3,7 +3,7 @@
 
 use super::tokens::fresh;
 use crate::error::to_json;
-use crate::secrets::{self, base64_encode};
+use crate::secrets::{self, Binding, Sealed, base64_encode};
 use crate::store::PgStore;
 use crate::{guc, host, worker};
 use engine::clock::Clock;
@@ -47,38 +47,40 @@ fn try_open(
 ) -> Result<Value, Vec<Error>> {
     let one = |error: Error| vec![error];
     let policy = guc::address_policy().map_err(one)?;
-    let (secret, is_new) = match given {
-        Some(value) => {
-            (with_webhook_secret(tenant, connection, resolve(value).map_err(one)?), true)
-        }
+    let row = Row::read(tenant, connection).map_err(one)?;
+    let bare = Connection {
+        tenant: tenant.into(),
+        name: connection.into(),
+        connector: connector.to_owned(),
+        account: row.as_ref().map(|row| row.connection.account.clone()).unwrap_or_default(),
+        settings,
+        credentials: Secret::default(),
+    };
+    let Obtained { secret, is_new, seals } = match given {
+        Some(value) => Obtained::given(row.as_ref(), tenant, value).map_err(one)?,
         None => {
-            let secret = stored(tenant, connection).map_err(one)?;
-            let secret = match verify {
-                true => fresh(tenant, connection, connector, secret).map_err(one)?,
-                false => secret,
-            };
-            (secret, false)
+            connector::validate(connector, &bare.settings, None, &policy)?;
+            Obtained::kept(row, &bare, verify).map_err(one)?
         }
     };
     let account_key = connector::validate(
         connector,
-        &settings,
+        &bare.settings,
         Some(&secret).filter(|secret| is_new || !secret.is_empty()),
         &policy,
     )?;
-    check_sandbox(tenant, connection, connector, &settings, &account_key).map_err(one)?;
-    let sealed = match is_new && !secret.is_empty() {
-        true => Some(secrets::seal_to_store(tenant, connection, &secret).map_err(one)?),
-        false => None,
+    check_sandbox(tenant, connection, connector, &bare.settings, &account_key).map_err(one)?;
+    let reads_budget = connector::reads_budget(connector, &bare.settings, &policy);
+    let opened = match account_key.is_empty() {
+        true => Connection { credentials: secret, ..bare },
+        false => Connection { credentials: secret, account: account_key.clone(), ..bare },
     };
-    let reads_budget = connector::reads_budget(connector, &settings, &policy);
-    let opened = Connection {
-        tenant: tenant.into(),
-        name: connection.into(),
-        connector: connector.to_owned(),
-        account: account_key.clone(),
-        settings,
-        credentials: secret,
+    let sealed = match seals && !opened.credentials.is_empty() {
+        true => {
+            let binding = Binding::of(&opened).map_err(one)?;
+            Some(secrets::seal_to_store(&binding, &opened.credentials).map_err(one)?)
+        }
+        false => None,
     };
     // Nobody has granted access yet: there is nothing to ask.
     let pending = connector == "quickbooks" && account_key.is_empty();
@@ -140,7 +142,7 @@ fn check_sandbox(
 }
 
 /// Credentials as given: an object of secrets, or `{"file": "name"}`.
-fn resolve(value: Value) -> Result<Secret> {
+fn resolve(tenant: &str, value: Value) -> Result<Secret> {
     let hint = "Give a JSON object: {\"consumer_key\": ..., \"consumer_secret\": ...}, or {\"file\": \"name\"}.";
     let Value::Object(fields) = value else {
         return Err(Error::argument("credentials are not a JSON object", hint));
@@ -148,7 +150,7 @@ fn resolve(value: Value) -> Result<Secret> {
     match fields.get("file") {
         None => Ok(Secret::new(fields)),
         Some(Value::String(name)) if fields.len() == 1 => {
-            secrets::read_credential_file(guc::credential_dir().as_deref(), name)
+            secrets::read_credential_file(guc::credential_dir().as_deref(), tenant, name)
         }
         Some(_) => Err(Error::argument(
             "credentials name a file and something else",
@@ -157,10 +159,65 @@ fn resolve(value: Value) -> Result<Secret> {
     }
 }
 
+/// The credentials that an account is opened with.
+struct Obtained {
+    secret: Secret,
+    /// Given in this call, by whoever knows where they belong.
+    is_new: bool,
+    /// To be sealed and stored.
+    seals: bool,
+}
+
+impl Obtained {
+    fn given(row: Option<&Row>, tenant: &str, value: Value) -> Result<Obtained> {
+        let secret = with_webhook_secret(row, resolve(tenant, value)?);
+        Ok(Obtained { secret, is_new: true, seals: true })
+    }
+
+    /// The stored ones, for `called` as its settings are to be. They are sealed for an account: a call
+    /// to another one has none.
+    fn kept(row: Option<Row>, called: &Connection, verify: bool) -> Result<Obtained> {
+        let none = Obtained { secret: Secret::default(), is_new: false, seals: false };
+        let Some(row) = row.filter(|row| row.sealed.bytes.is_some()) else { return Ok(none) };
+        let before = &row.connection;
+        let seals = Binding::of(before)? != Binding::of(called)?;
+        let safer = || {
+            before.connector == called.connector
+                && connector::is_safer_way(&called.connector, &before.settings, &called.settings)
+        };
+        if seals && !safer() {
+            return Err(other_account(called));
+        }
+        let kept = row.open()?;
+        let secret = match verify {
+            true => fresh(&kept)?,
+            false => kept.credentials,
+        };
+        Ok(Obtained { secret, is_new: false, seals })
+    }
+}
+
+/// Stored credentials are sent to the account that they were given for, and to no other.
+fn other_account(called: &Connection) -> Error {
+    let name = &called.name;
+    Error::new(
+        Category::Conflict,
+        "other_account",
+        format!(
+            "\"{name}\" would become another account, and its credentials were given for this one"
+        ),
+    )
+    .hint(format!(
+        "Nothing was sent. Connect the other account with credentials of its own: easysync.connect \
+         under another name, or under this one after SELECT easysync.disconnect('{name}');"
+    ))
+}
+
 /// Other keys of the account don't change what its deliveries are signed with.
-fn with_webhook_secret(tenant: &str, connection: &str, given: Secret) -> Secret {
+fn with_webhook_secret(row: Option<&Row>, given: Secret) -> Secret {
     // Old credentials that don't open any more are just what new ones are given for.
-    let before = stored(tenant, connection).unwrap_or_default();
+    let before = row.and_then(|row| row.open().ok()).map(|kept| kept.credentials);
+    let before = before.unwrap_or_default();
     let mut fields = given.expose().clone();
     for field in ["webhook_secret", "webhook_verifier_token"] {
         if let (false, Some(secret)) = (fields.contains_key(field), before.get(field)) {
@@ -170,22 +227,62 @@ fn with_webhook_secret(tenant: &str, connection: &str, given: Secret) -> Secret 
     Secret::new(fields)
 }
 
-/// The connection's own credentials; empty: it has none.
-pub(super) fn stored(tenant: &str, connection: &str) -> Result<Secret> {
-    let row = Spi::connect(|client| {
-        let table = client.select(
-            "select key_id, sealed from easysync_internal.connections where tenant_id = $1 and name = $2",
-            Some(1),
-            &[tenant.into(), connection.into()],
-        )?;
-        if table.is_empty() {
-            return Ok((None, None));
-        }
-        let row = table.first();
-        Ok::<_, pgrx::spi::Error>((row.get::<String>(1)?, row.get::<Vec<u8>>(2)?))
-    });
-    let row = row.map_err(|e| Error::internal(e.to_string()))?;
-    secrets::open_stored(tenant, connection, row.0, row.1)
+/// A row of `connections`.
+pub(super) struct Row {
+    connection: Connection,
+    sealed: Sealed,
+}
+
+impl Row {
+    /// The row, its credentials still sealed; None: there is no such connection.
+    fn read(tenant: &str, name: &str) -> Result<Option<Row>> {
+        let row = Spi::connect(|client| {
+            let table = client.select(
+                "select connector, coalesce(account, ''), settings, key_id, sealed
+                   from easysync_internal.connections where tenant_id = $1 and name = $2",
+                Some(1),
+                &[tenant.into(), name.into()],
+            )?;
+            if table.is_empty() {
+                return Ok(None);
+            }
+            let row = table.first();
+            Ok::<_, pgrx::spi::Error>(Some(Row {
+                connection: Connection {
+                    tenant: tenant.into(),
+                    name: name.into(),
+                    connector: row.get::<String>(1)?.unwrap_or_default(),
+                    account: row.get::<String>(2)?.unwrap_or_default(),
+                    settings: row.get::<pgrx::JsonB>(3)?.map(|json| json.0).unwrap_or_default(),
+                    credentials: Secret::default(),
+                },
+                sealed: Sealed { key_id: row.get(4)?, bytes: row.get(5)? },
+            }))
+        });
+        row.map_err(|e| Error::internal(e.to_string()))
+    }
+
+    fn open(&self) -> Result<Connection> {
+        self.sealed.open_for(self.connection.clone())
+    }
+}
+
+/// A connection as it is stored, with its credentials: for calls to the account that it is connected
+/// to.
+pub(super) fn stored(tenant: &str, name: &str) -> Result<Connection> {
+    match Row::read(tenant, name)? {
+        Some(row) => row.open(),
+        None => Err(Error::internal(format!("there is no connection \"{name}\""))),
+    }
+}
+
+/// The credentials that are stored now, for the account of `known`: what was stored for another one in
+/// the meantime doesn't open.
+pub(super) fn stored_for(known: &Connection) -> Result<Secret> {
+    match Row::read(known.tenant.as_str(), known.name.as_str())? {
+        Some(row) => row.sealed.open(&Binding::of(known)?),
+        None => Ok(Secret::default()),
+    }
 }
 
 /// Asks the platform, on a side thread: Ctrl-C ends it.
@@ -257,8 +354,8 @@ fn check_json(check: &Check) -> Value {
     json!({
         "name": check.name,
         "ok": check.ok,
-        "message": check.message,
-        "hint": check.hint,
+        "message": engine::mask::clean(&check.message),
+        "hint": check.hint.as_deref().map(engine::mask::clean),
         "duration_ms": check.duration_ms,
         "error": check.error.as_ref().map(to_json),
     })

@@ -2,7 +2,8 @@
 
 use crate::error::{DbError, DbResult, to_json};
 use crate::guc;
-use crate::secrets::{self, Keyring};
+use crate::secrets::{self, Binding, Keyring};
+use engine::store::{Connection, Secret};
 use engine::{Error, Result};
 use pgrx::prelude::*;
 use serde_json::{Value, json};
@@ -55,30 +56,39 @@ fn reseal(keyring: &Keyring) -> DbResult<usize> {
     let sealed = Spi::connect(|client| {
         let mut found = vec![];
         let table = client.select(
-            "select tenant_id, name, key_id, sealed from easysync_internal.connections where sealed is not null order by 1, 2",
+            "select tenant_id, name, connector, coalesce(account, ''), settings, key_id, sealed
+               from easysync_internal.connections where sealed is not null order by 1, 2",
             None,
             &[],
         )?;
         for row in table {
-            if let (Some(tenant), Some(name), Some(key_id), Some(bytes)) = (
-                row.get::<String>(1)?,
-                row.get::<String>(2)?,
-                row.get::<String>(3)?,
-                row.get::<Vec<u8>>(4)?,
-            ) {
-                found.push((tenant, name, key_id, bytes));
-            }
+            let text = |column| Ok::<_, DbError>(row.get::<String>(column)?.unwrap_or_default());
+            let connection = Connection {
+                tenant: text(1)?.into(),
+                name: text(2)?.into(),
+                connector: text(3)?,
+                account: text(4)?,
+                settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
+                credentials: Secret::default(),
+            };
+            found.push((connection, text(6)?, row.get::<Vec<u8>>(7)?.unwrap_or_default()));
         }
         Ok::<_, DbError>(found)
     })?;
     let count = sealed.len();
-    for (tenant, name, old_key, bytes) in sealed {
+    for (connection, old_key, bytes) in sealed {
         let failed = |e: Error| DbError::new("XX000", e.message);
-        let secret = secrets::open(keyring, &tenant, &name, &old_key, &bytes).map_err(failed)?;
-        let (key_id, bytes) = secrets::seal(keyring, &tenant, &name, &secret).map_err(failed)?;
+        let binding = Binding::of(&connection).map_err(failed)?;
+        let secret = secrets::open(keyring, &binding, &old_key, &bytes).map_err(failed)?;
+        let (key_id, bytes) = secrets::seal(keyring, &binding, &secret).map_err(failed)?;
         Spi::run_with_args(
             "update easysync_internal.connections set key_id = $3, sealed = $4, sealed_at = pg_catalog.now() where tenant_id = $1 and name = $2",
-            &[tenant.into(), name.into(), key_id.into(), bytes.into()],
+            &[
+                connection.tenant.as_str().into(),
+                connection.name.as_str().into(),
+                key_id.into(),
+                bytes.into(),
+            ],
         )?;
     }
     Ok(count)

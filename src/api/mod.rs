@@ -269,13 +269,7 @@ mod easysync_internal {
     /// Makes and repairs a connection's webhooks on the platform: `registrations`, `sealed`,
     /// `key_id`; or `errors`.
     #[pg_extern(volatile, parallel_unsafe)]
-    fn webhooks_at(
-        tenant: &str,
-        connection: &str,
-        connector: &str,
-        settings: JsonB,
-        url: &str,
-    ) -> JsonB {
-        JsonB(super::webhooks::register(tenant, connection, connector, settings.0, url))
+    fn webhooks_at(tenant: &str, connection: &str, url: &str) -> JsonB {
+        JsonB(super::webhooks::register(tenant, connection, url))
     }
 }

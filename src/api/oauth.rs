@@ -2,14 +2,14 @@
 
 use super::accounts::stored;
 use crate::error::to_json;
-use crate::secrets::{Keyring, base64_encode, seal_to_store};
+use crate::secrets::{Binding, Keyring, base64_encode, seal_to_store};
 use crate::{guc, host, worker};
 use engine::connector::quickbooks::auth::{Callback, State, TokenSet};
 use engine::connector::quickbooks::push::{app, parse};
 use engine::store::{Connection, Secret};
 use engine::{Error, Result};
 use jiff::Timestamp;
-use pgrx::prelude::*;
+use pgrx::pg_sys;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -29,28 +29,12 @@ fn state_key(key_id: Option<&str>) -> Result<([u8; 32], String)> {
     Ok((digest.finalize().into(), id))
 }
 
-fn connection_of(tenant: &str, name: &str) -> Result<Connection> {
-    let settings = Spi::get_one_with_args::<pgrx::JsonB>(
-        "select settings from easysync_internal.connections where tenant_id = $1 and name = $2",
-        &[tenant.into(), name.into()],
-    );
-    let settings = settings.map_err(|e| Error::internal(e.to_string()))?;
-    Ok(Connection {
-        tenant: tenant.into(),
-        name: name.into(),
-        connector: "quickbooks".into(),
-        account: String::new(),
-        settings: settings.map(|json| json.0).unwrap_or_default(),
-        credentials: stored(tenant, name)?,
-    })
-}
-
 pub fn authorize_url(tenant: &str, connection: &str, redirect_uri: &str) -> Value {
     answer(try_authorize_url(tenant, connection, redirect_uri))
 }
 
 fn try_authorize_url(tenant: &str, name: &str, redirect_uri: &str) -> Result<Value> {
-    let connection = connection_of(tenant, name)?;
+    let connection = stored(tenant, name)?;
     let http = worker::http_context()?;
     let app = app(&connection, &parse(&connection, &http)?, &http)?;
     let mut nonce = [0u8; 16];
@@ -94,7 +78,7 @@ pub fn exchange(callback_url: &str) -> Value {
 fn try_exchange(callback_url: &str) -> Result<Value> {
     let state = open_state(callback_url)?;
     let callback = Callback::parse(callback_url)?;
-    let connection = connection_of(state.tenant.as_str(), state.connection.as_str())?;
+    let connection = stored(state.tenant.as_str(), state.connection.as_str())?;
     let http = worker::http_context()?;
     let exchanged = connection.clone();
     let tokens: TokenSet = host::block_on(async move {
@@ -103,9 +87,9 @@ fn try_exchange(callback_url: &str) -> Result<Value> {
     })??;
     let mut fields = connection.credentials.expose().clone();
     tokens.put(&mut fields);
-    let secret = Secret::new(fields);
-    let (key_id, sealed) =
-        seal_to_store(connection.tenant.as_str(), connection.name.as_str(), &secret)?;
+    // From here on the credentials belong to that company.
+    let granted = Connection { account: tokens.realm.to_string(), ..connection };
+    let (key_id, sealed) = seal_to_store(&Binding::of(&granted)?, &Secret::new(fields))?;
     Ok(json!({
         "realm": tokens.realm.as_str(),
         "key_id": key_id,

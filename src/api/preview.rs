@@ -122,12 +122,7 @@ fn try_pulls(run: Run) -> Result<Vec<Value>> {
 
 fn with_fresh_token(stream: Stream) -> Result<Stream> {
     let known = stream.connection.as_ref();
-    let credentials = fresh(
-        known.tenant.as_str(),
-        known.name.as_str(),
-        &known.connector,
-        known.credentials.clone(),
-    )?;
+    let credentials = fresh(known)?;
     let connection = Arc::new(Connection { credentials, ..known.clone() });
     Ok(Stream { connection, ..stream })
 }
@@ -190,38 +185,21 @@ async fn unmapped_rates(
 }
 
 pub(super) fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
-    let row = Spi::connect(|client| {
-        let table = client.select(
-            "select connector, account, settings from easysync_internal.connections
-              where tenant_id = $1 and name = $2 and status = 'connected'",
-            Some(1),
-            &[tenant.into(), name.into()],
-        )?;
-        if table.is_empty() {
-            return Ok(None);
-        }
-        let row = table.first();
-        let settings = row.get::<pgrx::JsonB>(3)?.map(|json| json.0);
-        Ok::<_, pgrx::spi::Error>(Some((row.get::<String>(1)?, row.get::<String>(2)?, settings)))
-    });
-    let row = row.map_err(|e| Error::internal(e.to_string()))?;
-    let (connector, account, settings) = row.ok_or_else(|| {
-        Error::argument(
+    let connected = Spi::get_one_with_args::<bool>(
+        "select status = 'connected' from easysync_internal.connections
+          where tenant_id = $1 and name = $2 union all select false limit 1",
+        &[tenant.into(), name.into()],
+    );
+    if connected.map_err(|e| Error::internal(e.to_string()))? != Some(true) {
+        return Err(Error::argument(
             format!("\"{name}\" is not connected"),
             "SELECT connection, status, status_reason FROM easysync.connections;",
-        )
-    })?;
-    let connector = connector.unwrap_or_default();
-    let credentials = fresh(tenant, name, &connector, stored(tenant, name)?)?;
+        ));
+    }
+    let known = stored(tenant, name)?;
+    let credentials = fresh(&known)?;
     Ok(Stream {
-        connection: Arc::new(Connection {
-            tenant: tenant.into(),
-            name: name.into(),
-            connector,
-            account: account.unwrap_or_default(),
-            settings: settings.unwrap_or_default(),
-            credentials,
-        }),
+        connection: Arc::new(Connection { credentials, ..known }),
         entity,
         direction: Direction::Push,
         filters: Filters::default(),

@@ -1,11 +1,11 @@
 //! Tokens for a session. It never renews one itself: its rollback would lose the new token, and
 //! with it the grant. It asks the worker, which commits, and waits.
 
-use super::accounts::stored;
+use super::accounts::stored_for;
 use crate::shmem;
 use engine::Result;
 use engine::connector;
-use engine::store::Secret;
+use engine::store::{Connection, Secret};
 use jiff::Timestamp;
 use pgrx::pg_sys;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
@@ -17,14 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Microseconds between two looks.
 const PAUSE: i64 = 5_000;
 
-/// The credentials of a connection, renewed where their token is about to end.
-pub fn fresh(tenant: &str, connection: &str, connector: &str, secret: Secret) -> Result<Secret> {
-    if !connector::has_aged(connector, &secret, Timestamp::now()) || !ask_worker() {
+/// The credentials of a stored connection, renewed where their token is about to end.
+pub fn fresh(kept: &Connection) -> Result<Secret> {
+    let secret = kept.credentials.clone();
+    if !connector::has_aged(&kept.connector, &secret, Timestamp::now()) || !ask_worker() {
         return Ok(secret);
     }
     // What the worker committed is younger than this statement's view of the tables.
     unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
-    let newer = stored(tenant, connection);
+    let newer = stored_for(kept);
     // An error of Postgres unwinds past this: the transaction's end pops it then.
     unsafe { pg_sys::PopActiveSnapshot() };
     newer.map(|newer| if newer.is_empty() { secret } else { newer })

@@ -2,8 +2,7 @@
 
 use super::accounts::stored;
 use crate::error::to_json;
-use crate::secrets::base64_encode;
-use crate::secrets::seal_to_store;
+use crate::secrets::{Binding, base64_encode, seal_to_store};
 use crate::{host, worker};
 use aes_gcm::aead::OsRng;
 use aes_gcm::aead::rand_core::RngCore;
@@ -11,7 +10,6 @@ use engine::connector::{self, Registration};
 use engine::store::{Connection, Secret};
 use engine::webhook::{Headers, Verdict};
 use engine::{Error, Result};
-use pgrx::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +21,9 @@ const SECRET_LETTERS: usize = 40;
 
 /// `verdict` (`ping`, `rejected`, `ignored`, `accepted`) and `reason`.
 pub fn judge(tenant: &str, connection: &str, headers: &Value, body: &str) -> Value {
-    let verdict = connector_of(tenant, connection).and_then(|connector| {
-        let secret = stored(tenant, connection)?;
-        Ok(engine::webhook::judge(&connector, &secret, &Headers::parse(headers), body))
+    let verdict = stored(tenant, connection).map(|known| {
+        let headers = Headers::parse(headers);
+        engine::webhook::judge(&known.connector, &known.credentials, &headers, body)
     });
     let (word, reason) = match verdict {
         Ok(Verdict::Ping) => ("ping", None),
@@ -37,43 +35,22 @@ pub fn judge(tenant: &str, connection: &str, headers: &Value, body: &str) -> Val
     json!({ "verdict": word, "reason": reason })
 }
 
-fn connector_of(tenant: &str, connection: &str) -> Result<String> {
-    let found = Spi::get_one_with_args::<String>(
-        "select connector from easysync_internal.connections where tenant_id = $1 and name = $2",
-        &[tenant.into(), connection.into()],
-    );
-    found
-        .map_err(|e| Error::internal(e.to_string()))?
-        .ok_or_else(|| Error::internal("no such connection"))
-}
-
 /// `registrations`, and the credentials sealed with the secret; or `errors`.
-pub fn register(
-    tenant: &str,
-    connection: &str,
-    connector: &str,
-    settings: Value,
-    url: &str,
-) -> Value {
-    match try_register(tenant, connection, connector, settings, url) {
+pub fn register(tenant: &str, connection: &str, url: &str) -> Value {
+    match try_register(tenant, connection, url) {
         Ok(answer) => answer,
         Err(error) => json!({ "errors": [to_json(&error)] }),
     }
 }
 
-fn try_register(
-    tenant: &str,
-    connection: &str,
-    connector: &str,
-    settings: Value,
-    url: &str,
-) -> Result<Value> {
+fn try_register(tenant: &str, connection: &str, url: &str) -> Result<Value> {
     check_url(url)?;
     let policy = crate::guc::address_policy()?;
-    let mut fields = stored(tenant, connection)?.expose().clone();
-    let account = connector::validate(connector, &settings, None, &policy).map_err(|problems| {
+    let known = stored(tenant, connection)?;
+    connector::validate(&known.connector, &known.settings, None, &policy).map_err(|problems| {
         problems.into_iter().next().unwrap_or_else(|| Error::internal("no settings"))
     })?;
+    let mut fields = known.credentials.expose().clone();
     // Kept where there is one: deliveries that are under way were signed with it.
     let secret = match fields.get("webhook_secret").and_then(Value::as_str) {
         Some(secret) => secret.to_owned(),
@@ -81,16 +58,10 @@ fn try_register(
     };
     fields.insert("webhook_secret".into(), json!(secret));
     let credentials = Secret::new(fields);
-    let opened = Connection {
-        tenant: tenant.into(),
-        name: connection.into(),
-        connector: connector.to_owned(),
-        account,
-        settings,
-        credentials: credentials.clone(),
-    };
+    let opened = Connection { credentials: credentials.clone(), ..known };
+    let binding = Binding::of(&opened)?;
     let registrations = ask(opened, url.to_owned(), secret)?;
-    let (key_id, sealed) = seal_to_store(tenant, connection, &credentials)?;
+    let (key_id, sealed) = seal_to_store(&binding, &credentials)?;
     Ok(json!({
         "registrations": registrations.iter().map(registration).collect::<Vec<_>>(),
         "key_id": key_id,
@@ -148,10 +119,10 @@ fn ask(connection: Connection, url: String, secret: String) -> Result<Vec<Regist
 
 fn registration(registration: &Registration) -> Value {
     json!({
-        "topic": registration.topic,
-        "webhook_id": registration.webhook_id,
-        "status": registration.status,
+        "topic": engine::mask::label(&registration.topic),
+        "webhook_id": engine::mask::label(&registration.webhook_id),
+        "status": engine::mask::label(&registration.status),
         "action": registration.action,
-        "message": registration.message,
+        "message": registration.message.as_deref().map(engine::mask::foreign),
     })
 }

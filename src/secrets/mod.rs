@@ -7,5 +7,5 @@ mod stored;
 
 pub use credential_file::read_credential_file;
 pub use keyring::{Keyring, base64_encode};
-pub use seal::{open, seal};
-pub use stored::{open_stored, seal_to_store};
+pub use seal::{Binding, open, seal};
+pub use stored::{Sealed, seal_to_store};

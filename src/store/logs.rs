@@ -8,15 +8,16 @@ use engine::store::LogRow;
 /// Rows below the tenant's `log_level` are left out.
 const INSERT: &str = "insert into easysync_internal.sync_log
        (tenant_id, level, sync_id, connection, entity, record_id, operation, result, message,
-        duration_ms, error_category, error_code, error_message, error_hint, sandbox)
+        duration_ms, error_category, error_code, error_message, error_hint, error_detail,
+        sandbox)
 select $1, u.level, u.sync_id, u.connection, u.entity, u.record_id, u.operation, u.result,
        u.message, u.duration_ms, u.error_category, u.error_code, u.error_message, u.error_hint,
-       easysync_internal.is_twin($1)
+       u.error_detail, easysync_internal.is_twin($1)
   from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[],
-                         $13::text[], $14::text[])
+                         $13::text[], $14::text[], $15::text[])
        as u (level, sync_id, connection, entity, record_id, operation, result, message,
-             duration_ms, error_category, error_code, error_message, error_hint)
+             duration_ms, error_category, error_code, error_message, error_hint, error_detail)
  where pg_catalog.array_position(array['debug', 'info', 'warn', 'error'], u.level)
        >= pg_catalog.array_position(array['debug', 'info', 'warn', 'error'],
                                     easysync_internal.setting($1, 'log_level'))";
@@ -62,5 +63,6 @@ fn arguments(tenant: &str, rows: &[&LogRow]) -> Vec<Arg> {
         texts(&|row| row.error.as_ref().map(|e| e.code.clone())),
         texts(&|row| row.error.as_ref().map(|e| masked(&e.message))),
         texts(&|row| row.error.as_ref().and_then(|e| e.hint.clone())),
+        texts(&|row| row.error.as_ref().and_then(|e| e.said.clone())),
     ]
 }

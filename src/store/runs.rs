@@ -227,7 +227,8 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
     spi::run(
         "update easysync_internal.sync_runs
             set status = $2, finished_at = pg_catalog.clock_timestamp(), lease_until = null,
-                error_category = $3, error_code = $4, error_message = $5, error_hint = $6
+                error_category = $3, error_code = $4, error_message = $5, error_hint = $6,
+                error_detail = $7
           where sync_id = $1 and status in ('queued', 'running')",
         &error_args(run.sync_id, outcome, error),
     )?;
@@ -244,8 +245,8 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
     Ok(())
 }
 
-/// `$1` key, `$2` outcome, `$3`..`$6` the error.
-pub fn error_args(key: i64, outcome: Outcome, error: Option<&Error>) -> [Arg; 6] {
+/// `$1` key, `$2` outcome, `$3`..`$7` the error.
+pub fn error_args(key: i64, outcome: Outcome, error: Option<&Error>) -> [Arg; 7] {
     let masked = error.map(|e| engine::mask::text(&e.message));
     [
         key.into(),
@@ -254,6 +255,7 @@ pub fn error_args(key: i64, outcome: Outcome, error: Option<&Error>) -> [Arg; 6]
         error.map(|e| e.code.as_str()).into(),
         masked.as_deref().into(),
         error.and_then(|e| e.hint.as_deref()).into(),
+        error.and_then(|e| e.said.as_deref()).into(),
     ]
 }
 

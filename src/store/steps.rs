@@ -3,10 +3,10 @@
 use super::runs::{error_args, filters_of};
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
-use crate::secrets;
+use crate::secrets::Sealed;
 use engine::model::{Direction, Entity, Mode};
 use engine::store::{
-    Connection, Cursor, DeletePolicy, Outcome, Progress, Run, Step, Stream, SyncId,
+    Connection, Cursor, DeletePolicy, Outcome, Progress, Run, Secret, Step, Stream, SyncId,
 };
 use engine::{Error, Result};
 use std::sync::Arc;
@@ -125,22 +125,17 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
             return Ok(Err(not_connected(&name)));
         }
         let direction = direction(&required::<String>(row, 10)?);
-        let (key_id, sealed) = (row.get::<String>(8)?, row.get::<Vec<u8>>(9)?);
-        let credentials = secrets::open_stored(run.tenant.as_str(), &name, key_id, sealed);
-        let stream = credentials.map(|credentials| Stream {
-            connection: Arc::new(Connection {
-                tenant: run.tenant.clone(),
-                name: name.into(),
-                connector: row.get::<String>(5).ok().flatten().unwrap_or_default(),
-                account: row.get::<String>(6).ok().flatten().unwrap_or_default(),
-                settings: row
-                    .get::<pgrx::JsonB>(7)
-                    .ok()
-                    .flatten()
-                    .map(|json| json.0)
-                    .unwrap_or_default(),
-                credentials,
-            }),
+        let sealed = Sealed { key_id: row.get(8)?, bytes: row.get(9)? };
+        let opened = sealed.open_for(Connection {
+            tenant: run.tenant.clone(),
+            name: name.into(),
+            connector: row.get::<String>(5)?.unwrap_or_default(),
+            account: row.get::<String>(6)?.unwrap_or_default(),
+            settings: row.get::<pgrx::JsonB>(7)?.map(|json| json.0).unwrap_or_default(),
+            credentials: Secret::default(),
+        });
+        let stream = opened.map(|connection| Stream {
+            connection: Arc::new(connection),
             entity: Entity::parse(&entity).unwrap_or(run.entity),
             direction,
             filters: Default::default(),
@@ -243,8 +238,9 @@ pub fn end(run: &Run, step: &Step, outcome: Outcome, error: Option<&Error>) -> D
                 finished_at = pg_catalog.clock_timestamp(),
                 records_total = case when $2 in ('succeeded', 'partial') then records_done
                                      else records_total end,
-                error_category = $3, error_code = $4, error_message = $5, error_hint = $6
-          where sync_id = $1 and step = $7",
+                error_category = $3, error_code = $4, error_message = $5, error_hint = $6,
+                error_detail = $7
+          where sync_id = $1 and step = $8",
         &args,
     )?;
     let walked = matches!(outcome, Outcome::Succeeded | Outcome::Partial);

@@ -3,9 +3,10 @@
 use super::PgStore;
 use super::spi::{self, Arg, required};
 use crate::error::DbResult;
-use crate::secrets::open_stored;
+use crate::secrets::Sealed;
 use async_trait::async_trait;
 use engine::model::TenantId;
+use engine::store::{Connection, Secret};
 use engine::webhook::{Account, Delivery, Fetch, Headers, Open, Settled, WebhookStore};
 use engine::{Error, Result};
 use serde_json::{Value, json};
@@ -82,20 +83,26 @@ fn open(all: bool, after: i64) -> DbResult<Open> {
 fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
     spi::rows(
         "select name, connector, coalesce(account, ''), status = 'connected', webhooks_enabled,
-                key_id, sealed
+                key_id, sealed, settings
            from easysync_internal.connections where tenant_id = $1 order by name",
         &[tenant.as_str().into()],
         |row| {
-            let name: String = required(row, 1)?;
-            let (key_id, sealed) = (row.get::<String>(6)?, row.get::<Vec<u8>>(7)?);
-            let credentials = open_stored(tenant.as_str(), &name, key_id, sealed);
-            Ok(Account {
-                connection: name.into(),
+            let bare = Connection {
+                tenant: tenant.clone(),
+                name: required::<String>(row, 1)?.into(),
                 connector: required(row, 2)?,
-                key: required(row, 3)?,
+                account: required(row, 3)?,
+                settings: row.get::<pgrx::JsonB>(8)?.map(|json| json.0).unwrap_or_default(),
+                credentials: Secret::default(),
+            };
+            let sealed = Sealed { key_id: row.get(6)?, bytes: row.get(7)? };
+            Ok(Account {
+                connection: bare.name.clone(),
+                connector: bare.connector.clone(),
+                key: bare.account.clone(),
                 connected: required(row, 4)?,
                 enabled: required(row, 5)?,
-                credentials: credentials.ok(),
+                credentials: sealed.open_for(bare).ok().map(|opened| opened.credentials),
             })
         },
     )
@@ -154,7 +161,7 @@ impl WebhookStore for PgStore {
 
 /// A connection whose webhooks are to be looked at.
 pub struct Watched {
-    pub connection: engine::store::Connection,
+    pub connection: Connection,
     pub url: String,
 }
 
@@ -174,21 +181,17 @@ impl PgStore {
     pub async fn watched(&self) -> Result<Vec<Watched>> {
         self.job(|| {
             spi::rows(WATCHED, &[], |row| {
-                let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
-                let (key_id, sealed) = (row.get::<String>(7)?, row.get::<Vec<u8>>(8)?);
-                let credentials = open_stored(&tenant, &name, key_id, sealed).unwrap_or_default();
-                let settings = row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default();
-                Ok(Watched {
-                    connection: engine::store::Connection {
-                        tenant: tenant.into(),
-                        name: name.into(),
-                        connector: required(row, 3)?,
-                        account: required(row, 4)?,
-                        settings,
-                        credentials,
-                    },
-                    url: required(row, 6)?,
-                })
+                let sealed = Sealed { key_id: row.get(7)?, bytes: row.get(8)? };
+                let bare = Connection {
+                    tenant: required::<String>(row, 1)?.into(),
+                    name: required::<String>(row, 2)?.into(),
+                    connector: required(row, 3)?,
+                    account: required(row, 4)?,
+                    settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
+                    credentials: Secret::default(),
+                };
+                let connection = sealed.open_for(bare.clone()).unwrap_or(bare);
+                Ok(Watched { connection, url: required(row, 6)? })
             })
         })
         .await

@@ -139,7 +139,7 @@ $$;
 create function easysync_internal.judge_webhook(tenant text, connection text, headers jsonb, body text) returns jsonb language sql stable as $$
     select jsonb_build_object('verdict', case when headers ->> 'signature' in ('good', 'good ' || tenant) then 'accepted' when body like 'webhook_id=%' then 'ping' else 'rejected' end)
 $$;
-create function easysync_internal.webhooks_at(tenant text, connection text, connector text, settings jsonb, url text) returns jsonb language sql volatile as $$
+create function easysync_internal.webhooks_at(tenant text, connection text, url text) returns jsonb language sql volatile as $$
     select case when url like 'https://%' then jsonb_build_object('key_id', 'k1', 'sealed', encode('sealed'::bytea, 'base64'), 'registrations',
         '[{"topic":"order.updated","webhook_id":"1","status":"active","action":"created","message":null}]'::jsonb)
     else '{"errors":[{"sqlstate":"22023","category":"validation","code":"invalid_argument","message":"webhooks can''t deliver there: it is no address","hint":"Give an address."}]}' end

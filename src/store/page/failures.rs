@@ -56,7 +56,7 @@ pub fn planned(failure: &RecordFailure) -> HubChange {
         label: failure.label.clone(),
         target: failure.entity.as_str(),
         action: Action::Skip,
-        reason: Some(engine::mask::text(&failure.error.message)),
+        reason: Some(engine::mask::text(&failure.error.whole())),
         fields: Default::default(),
     }
 }
@@ -95,13 +95,13 @@ fn collect(json: &Value, values: &mut Vec<String>) {
 /// `attempts` is that of the row as it will be: 1, 5, 25 minutes, two hours, then six.
 const UPSERT: &str = "insert into easysync_internal.sync_failures as f
        (tenant_id, connection, entity, direction, record_id, label, error_category, error_code,
-        error_message, error_hint, retryable, sync_id, raw_hash, next_attempt_at)
-values ($1, $2, $3, 'pull', $4, $5, $6, $7, $8, $9, $10, $11, $12,
+        error_message, error_hint, retryable, sync_id, raw_hash, error_detail, next_attempt_at)
+values ($1, $2, $3, 'pull', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
         case when $10 then pg_catalog.clock_timestamp() + interval '1 minute' end)
 on conflict (tenant_id, connection, entity, direction, record_id) do update
    set label = excluded.label, error_category = excluded.error_category,
        error_code = excluded.error_code, error_message = excluded.error_message,
-       error_hint = excluded.error_hint, retryable = excluded.retryable,
+       error_hint = excluded.error_hint, error_detail = excluded.error_detail, retryable = excluded.retryable,
        sync_id = excluded.sync_id, attempts = f.attempts + 1,
        last_attempt_at = pg_catalog.clock_timestamp(),
        discarded_at = case when f.raw_hash is not distinct from excluded.raw_hash
@@ -121,7 +121,7 @@ pub fn write(page: &PageWrite, refused: &[RecordFailure]) -> DbResult<u64> {
             page.stream.connection.name.as_str().into(),
             failure.entity.as_str().into(),
             failure.remote_id.as_str().into(),
-            failure.label.as_str().into(),
+            engine::mask::label(&failure.label).as_str().into(),
             failure.error.category.as_str().into(),
             failure.error.code.as_str().into(),
             engine::mask::text(&failure.error.message).as_str().into(),
@@ -131,6 +131,7 @@ pub fn write(page: &PageWrite, refused: &[RecordFailure]) -> DbResult<u64> {
         ];
         let raw = failure.raw.as_deref().map(|raw| Sha256::digest(raw.as_bytes())[..16].to_vec());
         args.push(Arg::Bytes(raw));
+        args.push(failure.error.said.as_deref().into());
         if spi::one::<bool>(UPSERT, &args)? == Some(true) {
             count += 1;
             rows.push(log_row(page, failure));

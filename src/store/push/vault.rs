@@ -2,29 +2,38 @@
 //! committed in a transaction of its own before anybody uses it.
 
 use crate::error::{DbError, DbResult};
-use crate::secrets;
+use crate::secrets::{self, Binding, Sealed};
 use crate::store::PgStore;
 use crate::store::spi::{self, Arg, required};
 use async_trait::async_trait;
-use engine::Result;
 use engine::connector::quickbooks::auth::{RefreshToken, TokenSet, TokenVault};
 use engine::store::{Connection, Secret};
+use engine::{Error, Result};
 use std::sync::Arc;
 
 /// The tokens of one connection.
 pub struct Vault {
     store: Arc<PgStore>,
+    kept: Kept,
+}
+
+/// The row that keeps them, and the account that the connection had when it was opened: tokens of
+/// another one, put there since, don't open for it.
+#[derive(Clone)]
+struct Kept {
     tenant: String,
     connection: String,
+    binding: Result<Binding>,
 }
 
 impl Vault {
     pub fn new(store: Arc<PgStore>, connection: &Connection) -> Vault {
-        Vault {
-            store,
+        let kept = Kept {
             tenant: connection.tenant.to_string(),
             connection: connection.name.to_string(),
-        }
+            binding: Binding::of(connection),
+        };
+        Vault { store, kept }
     }
 }
 
@@ -41,32 +50,37 @@ const SEALED: &str = "with locked as (
 
 const STORE: &str = "select easysync_internal.store_tokens($1, $2, $3, $4, $5::timestamptz)";
 
-fn read(sql: &str, tenant: &str, connection: &str) -> DbResult<Option<Secret>> {
-    let rows: Vec<(String, Vec<u8>)> =
-        spi::rows(sql, &[tenant.into(), connection.into()], |row| {
-            Ok((required(row, 1)?, required(row, 2)?))
-        })?;
-    let Some((key_id, sealed)) = rows.into_iter().next() else { return Ok(None) };
-    let opened = secrets::open_stored(tenant, connection, Some(key_id), Some(sealed));
-    opened.map(Some).map_err(|e| DbError::new("XX000", e.message))
+fn failed(error: Error) -> DbError {
+    DbError::new("XX000", error.message)
+}
+
+fn read(sql: &str, kept: &Kept) -> DbResult<Option<Secret>> {
+    let args = [kept.tenant.as_str().into(), kept.connection.as_str().into()];
+    let rows = spi::rows(sql, &args, |row| {
+        Ok(Sealed { key_id: Some(required(row, 1)?), bytes: Some(required(row, 2)?) })
+    })?;
+    let Some(sealed) = rows.into_iter().next() else { return Ok(None) };
+    let binding = kept.binding.clone().map_err(failed)?;
+    sealed.open(&binding).map(Some).map_err(failed)
 }
 
 /// Seals `tokens` among the credentials in place of those with the refresh token `old`. False:
 /// others have taken their place.
-fn put(tenant: &str, connection: &str, old: &RefreshToken, tokens: &TokenSet) -> DbResult<bool> {
-    let Some(secret) = read(SEALED, tenant, connection)? else { return Ok(false) };
-    let kept = TokenSet::from_secret(&secret);
-    let expected = kept.is_some_and(|kept| kept.refresh.secret() == old.secret());
+fn put(kept: &Kept, old: &RefreshToken, tokens: &TokenSet) -> DbResult<bool> {
+    let Some(secret) = read(SEALED, kept)? else { return Ok(false) };
+    let stored = TokenSet::from_secret(&secret);
+    let expected = stored.is_some_and(|stored| stored.refresh.secret() == old.secret());
     if !expected {
         return Ok(false);
     }
     let mut fields = secret.expose().clone();
     tokens.put(&mut fields);
-    let (key_id, sealed) = secrets::seal_to_store(tenant, connection, &Secret::new(fields))
-        .map_err(|e| DbError::new("XX000", e.message))?;
+    let binding = kept.binding.clone().map_err(failed)?;
+    let (key_id, sealed) =
+        secrets::seal_to_store(&binding, &Secret::new(fields)).map_err(failed)?;
     let args = [
-        tenant.into(),
-        connection.into(),
+        kept.tenant.as_str().into(),
+        kept.connection.as_str().into(),
         key_id.as_str().into(),
         Arg::Bytes(Some(sealed)),
         tokens.grant_ends_at().to_string().as_str().into(),
@@ -92,18 +106,17 @@ impl PgStore {
     pub async fn granted(&self) -> Result<Vec<(Connection, u64)>> {
         self.job(|| {
             spi::rows(GRANTED, &[], |row| {
-                let (tenant, name): (String, String) = (required(row, 1)?, required(row, 2)?);
-                let (key_id, sealed) = (row.get::<String>(6)?, row.get::<Vec<u8>>(7)?);
-                let opened = secrets::open_stored(&tenant, &name, key_id, sealed);
+                let sealed = Sealed { key_id: row.get(6)?, bytes: row.get(7)? };
                 let used: i64 = required(row, 8)?;
-                let connection = Connection {
-                    tenant: tenant.into(),
-                    name: name.into(),
+                let bare = Connection {
+                    tenant: required::<String>(row, 1)?.into(),
+                    name: required::<String>(row, 2)?.into(),
                     connector: required(row, 3)?,
                     account: required(row, 4)?,
                     settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
-                    credentials: opened.unwrap_or_default(),
+                    credentials: Secret::default(),
                 };
+                let connection = sealed.open_for(bare.clone()).unwrap_or(bare);
                 Ok((connection, u64::try_from(used).unwrap_or(0)))
             })
         })
@@ -114,14 +127,13 @@ impl PgStore {
 #[async_trait]
 impl TokenVault for Vault {
     async fn load(&self) -> Result<Option<TokenSet>> {
-        let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
-        let secret = self.store.job(move || read(LOOK, &tenant, &connection)).await?;
+        let kept = self.kept.clone();
+        let secret = self.store.job(move || read(LOOK, &kept)).await?;
         Ok(secret.as_ref().and_then(TokenSet::from_secret))
     }
 
     async fn store(&self, old: &RefreshToken, new: &TokenSet) -> Result<bool> {
-        let (tenant, connection) = (self.tenant.clone(), self.connection.clone());
-        let (old, new) = (old.clone(), new.clone());
-        self.store.job(move || put(&tenant, &connection, &old, &new)).await
+        let (kept, old, new) = (self.kept.clone(), old.clone(), new.clone());
+        self.store.job(move || put(&kept, &old, &new)).await
     }
 }

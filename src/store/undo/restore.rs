@@ -22,7 +22,8 @@ const PLANNED: &str =
 const ENDED: &str = "update easysync_internal.sync_changes
     set status = $3, payload = null, finished_at = pg_catalog.clock_timestamp(),
         remote_id = case $3 when 'done' then record_id end,
-        error_category = $4, error_code = $5, error_message = $6, error_hint = $7
+        error_category = $4, error_code = $5, error_message = $6, error_hint = $7,
+        error_detail = $8
   where sync_id = $1 and change_id = $2";
 
 /// Carries out planned reverses; how many. One that this database refuses has failed by itself.
@@ -43,10 +44,12 @@ pub fn carry_out(run: &Run, step: &Step, limit: i32) -> DbResult<usize> {
         });
         let (status, error) = match result {
             Ok(None) => ("done", None),
-            Ok(Some(why)) => ("failed", Some(("conflict", "changed_since".to_owned(), why))),
+            Ok(Some(why)) => ("failed", Some(("changed_since".to_owned(), why, None))),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                ("failed", Some(("conflict", error.sqlstate.clone(), error.message.clone())))
+                let code = error.sqlstate.clone();
+                let error = engine::Error::from(error);
+                ("failed", Some((code, error.message, error.said)))
             }
         };
         let hint = error.is_some().then_some(
@@ -56,10 +59,11 @@ pub fn carry_out(run: &Run, step: &Step, limit: i32) -> DbResult<usize> {
             run.sync_id.into(),
             (*change_id).into(),
             status.into(),
-            error.as_ref().map(|(category, ..)| *category).into(),
-            error.as_ref().map(|(_, code, _)| code.as_str()).into(),
-            error.as_ref().map(|(.., message)| engine::mask::text(message)).as_deref().into(),
+            error.is_some().then_some("conflict").into(),
+            error.as_ref().map(|(code, ..)| code.as_str()).into(),
+            error.as_ref().map(|(_, message, _)| engine::mask::text(message)).as_deref().into(),
             hint.into(),
+            error.as_ref().and_then(|(.., said)| said.as_deref()).into(),
         ];
         spi::run(ENDED, &args)?;
     }

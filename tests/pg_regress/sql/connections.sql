@@ -30,6 +30,20 @@ select count(*) from easysync.connections as c where c::text ~ 'c[ks]_1';
 select count(*) from easysync_internal.connections as c where c::text ~ 'c[ks]_1';
 
 select easysync.alter_connection('shp', '{}');
+
+-- Settings are merged at every depth; a null removes (RFC 7396 and its own examples).
+select easysync.connect('books', 'quickbooks', settings => '{"environment":"sandbox","tax":{"rates":{"1":"a","2":"b","3":"c"},"codes":{"a":"TAX"}}}',
+    credentials => '{"client_id":"c1","client_secret":"s1"}', verify => false);
+select easysync.alter_connection('books', '{"tax":{"rates":{"4":"d","2":null}}}', verify => false);
+select settings from easysync.connections where connection = 'books';
+select target, patch, easysync_internal.merge_patch(target::jsonb, patch::jsonb) as merged
+from (values ('{"a":"b"}', '{"a":"c"}'), ('{"a":"b"}', '{"b":"c"}'), ('{"a":"b"}', '{"a":null}'), ('{"a":"b","b":"c"}', '{"a":null}'),
+             ('{"a":["b"]}', '{"a":"c"}'), ('{"a":"c"}', '{"a":["b"]}'), ('{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}'),
+             ('{"a":[{"b":"c"}]}', '{"a":[1]}'), ('["a","b"]', '["c","d"]'), ('{"a":"b"}', '["c"]'), ('{"a":"foo"}', 'null'),
+             ('{"a":"foo"}', '"bar"'), ('{"e":null}', '{"a":1}'), ('[1,2]', '{"a":"b","c":null}'), ('{}', '{"a":{"bb":{"ccc":null}}}')) as t (target, patch);
+
+-- Nothing is sent to an account that the credentials weren't given for.
+select easysync.alter_connection('shop', '{"url":"https://other.example"}');
 select easysync.disconnect('shop');
 select easysync.disconnect('shop');
 select count(*) from easysync.connections;

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One attack: its name, and a test that fails when it gets through.
+#[derive(Clone, Copy)]
 pub struct Attack {
     /// A statement in snake case: what holds.
     pub name: &'static str,
