@@ -138,7 +138,8 @@ impl Signs {
             // Any secret has this length or stands beside its key.
             signs.secret |= run >= secrets::SHORTEST || matches!(byte, b'=' | b':');
             signs.pair |= matches!(byte, b'=' | b':' | b'>');
-            signs.spelled |= byte.eq_ignore_ascii_case(&b't') && previous.eq_ignore_ascii_case(&b'a');
+            signs.spelled |=
+                byte.eq_ignore_ascii_case(&b't') && previous.eq_ignore_ascii_case(&b'a');
             previous = byte;
         }
         signs

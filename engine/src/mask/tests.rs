@@ -304,7 +304,8 @@ fn what_is_written_in_another_way_is_found_too() {
     for written in cases {
         let masked = text(&format!("order 7 for {written}, 3 items"));
         assert!(masked.contains(MASK), "{written}: {masked}");
-        for part in ["doe", "Doe", "mail", "ｍａｉｌ", "１１１１ １１１１", "1234567", "١٢٣٤"] {
+        for part in ["doe", "Doe", "mail", "ｍａｉｌ", "１１１１ １１１１", "1234567", "١٢٣٤"]
+        {
             assert!(!masked.contains(part), "{written}: {masked}");
         }
         assert!(masked.starts_with("order 7 for ") && masked.ends_with(", 3 items"), "{masked}");
@@ -350,7 +351,10 @@ fn personal_values_are_masked_beside_their_keys() {
         assert!(!masked.contains("Jane") && !masked.contains("Boise"), "{given}: {masked}");
         assert!(masked.contains(MASK), "{given}: {masked}");
     }
-    assert_eq!(text(r#"{"first_name":"","total":"21.10"}"#), r#"{"first_name":"","total":"21.10"}"#);
+    assert_eq!(
+        text(r#"{"first_name":"","total":"21.10"}"#),
+        r#"{"first_name":"","total":"21.10"}"#
+    );
 }
 
 #[test]
@@ -374,7 +378,9 @@ fn passwords_are_masked_however_they_are_told() {
         assert!(!masked.contains("geheim") && masked.contains(MASK), "{given}: {masked}");
         assert!(masked.starts_with("call ") && masked.ends_with(" ended"), "{masked}");
     }
-    for plain in ["token: expired", "https://shop.test:8443/@jane/x", "secret: missing", "pin: none"] {
+    for plain in
+        ["token: expired", "https://shop.test:8443/@jane/x", "secret: missing", "pin: none"]
+    {
         assert_eq!(text(plain), plain);
     }
 }
@@ -414,7 +420,24 @@ fn nothing_that_steers_a_terminal_or_turns_text_is_left() {
 #[test]
 fn masking_takes_no_longer_than_a_look() {
     let began = std::time::Instant::now();
-    for unit in ["a", "1", "1 ", "@", "a@", "a:", "a: ", "\"a\":\"", "\\", "\\\\u0040", "%2540", "://", "A1 ", "at ", "<a>", "Jane "] {
+    for unit in [
+        "a",
+        "1",
+        "1 ",
+        "@",
+        "a@",
+        "a:",
+        "a: ",
+        "\"a\":\"",
+        "\\",
+        "\\\\u0040",
+        "%2540",
+        "://",
+        "A1 ",
+        "at ",
+        "<a>",
+        "Jane ",
+    ] {
         let huge = unit.repeat(20_000_000 / unit.len());
         let _ = foreign(&huge);
         let _ = json::json(&serde_json::Value::String(huge));

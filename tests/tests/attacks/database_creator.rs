@@ -108,7 +108,8 @@ fn default_privileges() -> Result<()> {
              alter default privileges grant execute on functions to mallory;
              alter default privileges grant usage on types to mallory;
              alter default privileges grant all on schemas to mallory;
-             create extension easysync",
+             create extension easysync;
+             select easysync.create_hub()",
         )?;
         let given = admin.query(
             "select o.what from (
@@ -117,7 +118,7 @@ fn default_privileges() -> Result<()> {
                  union all select t.oid::regtype::text, t.typacl, t.typnamespace from pg_type as t
                  union all select n.nspname::text, n.nspacl, n.oid from pg_namespace as n) as o
              cross join lateral aclexplode(o.acl) as a
-             where o.space in ('easysync'::regnamespace, 'easysync_internal'::regnamespace, 'easysync_ledger'::regnamespace)
+             where o.space in ('easysync'::regnamespace, 'easysync_internal'::regnamespace, to_regnamespace('easysync_ledger'))
                and a.grantee in (0, 'mallory'::regrole)",
             &[],
         )?;

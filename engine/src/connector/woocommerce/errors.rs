@@ -104,24 +104,18 @@ fn told(status: u16, refusal: &Refusal<'_>, host: &str, secure: bool) -> Error {
             format!("\"{host}\" does not let the key's user see this"),
         )
         .hint("Make the key for an administrator or a shop manager: a customer's sees nothing."),
-        (404, "rest_no_route") => {
-            new(Category::NotFound, format!("\"{host}\" has no such API"))
-                .hint("Is WooCommerce active and at least 3.5?")
-        }
+        (404, "rest_no_route") => new(Category::NotFound, format!("\"{host}\" has no such API"))
+            .hint("Is WooCommerce active and at least 3.5?"),
         (404, _) => new(Category::NotFound, format!("\"{host}\" has no such record")),
-        (410, _) => {
-            new(Category::Conflict, format!("\"{host}\" has done that already")).hint("There is nothing left to do.")
-        }
+        (410, _) => new(Category::Conflict, format!("\"{host}\" has done that already"))
+            .hint("There is nothing left to do."),
         // They come as 500, but trying again ends the same.
         (500, "woocommerce_rest_cannot_create_order_refund") | (400 | 413 | 501, _) => {
             new(Category::Validation, format!("\"{host}\" refused the request"))
         }
         (500.., _) => new(Category::Network, format!("\"{host}\" failed (HTTP {status})"))
             .hint("The shop's error log has the cause."),
-        _ => new(
-            Category::Validation,
-            format!("\"{host}\" refused the request (HTTP {status})"),
-        ),
+        _ => new(Category::Validation, format!("\"{host}\" refused the request (HTTP {status})")),
     }
 }
 
