@@ -70,7 +70,7 @@ revoke execute on function
 do $$
 begin
     if current_setting('server_version_num')::integer >= 150000 then
-        execute 'grant set on parameter log_parameter_max_length to easysync_viewer, easysync_webhook';
+        execute 'grant set on parameter log_parameter_max_length to easysync_owner, easysync_viewer, easysync_webhook';
     end if;
 end
 $$;

@@ -66,7 +66,9 @@ impl From<DbError> for Error {
                 .hint("It is tried again by itself.");
         }
         if error.sqlstate == crate::store::FOREIGN_HUB {
-            return Error::new(Category::Blocked, "foreign_hub", error.message.clone()).hint(
+            // The message is ours.
+            let message = engine::mask::text(&error.message);
+            return Error::new(Category::Blocked, "foreign_hub", message).hint(
                 "Put the table back as it was, or let its owner call easysync.create_hub for the schema.",
             );
         }

@@ -102,6 +102,15 @@ impl Books {
 
     /// Grants access on the page, and hands over the address that the browser lands on.
     pub fn grant(&self, bed: &mut Bed) -> Result<()> {
+        let callback = self.callback(bed)?;
+        bed.db
+            .execute("select easysync.oauth_complete($1)", &[&callback])
+            .context("oauth_complete")?;
+        Ok(())
+    }
+
+    /// Grants access on the page; the address that the browser lands on.
+    pub fn callback(&self, bed: &mut Bed) -> Result<String> {
         let url: String = bed
             .db
             .query_one(
@@ -114,15 +123,11 @@ impl Books {
         let body = json!({"realm_id": self.realm, "redirect_uri": self.redirect_uri,
                           "state": state, "client_id": self.client_id});
         let answer = bed.simulator.post("/quickbooks/authorize", &body)?;
-        let callback = ["callback", "callback_url", "url", "redirect", "location"]
+        let callback: &str = ["callback", "callback_url", "url", "redirect", "location"]
             .iter()
             .find_map(|name| answer[*name].as_str())
-            .with_context(|| format!("no callback in {answer}"))?
-            .to_owned();
-        bed.db
-            .execute("select easysync.oauth_complete($1)", &[&callback])
-            .context("oauth_complete")?;
-        Ok(())
+            .with_context(|| format!("no callback in {answer}"))?;
+        Ok(callback.to_owned())
     }
 
     /// What the control API says of the company.

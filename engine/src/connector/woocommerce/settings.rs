@@ -67,9 +67,9 @@ impl Settings {
                 false
             }
         };
-        if let Some(value) = object.get("webhooks").filter(|v| !v.is_null() && !v.is_boolean()) {
-            let message = format!("\"webhooks\" is neither true nor false but {value}");
-            problems.push(problem(message, "Write true or false."));
+        if object.get("webhooks").is_some_and(|v| !v.is_null() && !v.is_boolean()) {
+            problems
+                .push(problem("\"webhooks\" is neither true nor false", "Write true or false."));
         }
         let url = url(object.get("url"), allow_http, &mut problems);
         let mut number = |key: &str| integer(object, key, &mut problems);

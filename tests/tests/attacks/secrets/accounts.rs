@@ -151,11 +151,11 @@ fn a_sealed_row_is_moved() -> Result<()> {
     })
 }
 
-/// Functions of the library that are given a tenant's name or an address.
+/// Functions of the library that are given a connection's name, an address, or the keys' next step.
 const DANGEROUS: &str = "select p.oid::regprocedure::text from pg_proc as p
       join pg_language as l on l.oid = p.prolang
      where l.lanname = 'c' and p.pronamespace = 'easysync_internal'::regnamespace
-       and p.proargnames && array['tenant', 'connection', 'settings', 'callback_url', 'step']
+       and p.proargnames && array['connection', 'settings', 'callback_url', 'step']
      order by 1";
 
 fn the_library_is_called_directly() -> Result<()> {
@@ -212,6 +212,12 @@ fn the_books_are_moved() -> Result<()> {
         ] {
             refused(&mut bed.db, alter, &[&other])?.assert("YS409", &["another account"]);
         }
+        // An answer that names another company: nobody is asked for its tokens.
+        let callback = books.callback(bed)?.replace(&books.realm, "9341450000009999");
+        let before = books.get(bed, "calls")?;
+        refused(&mut bed.db, "select easysync.oauth_complete($1)", &[&callback])?
+            .assert("YS409", &["another company"]);
+        ensure!(books.get(bed, "calls")? == before, "the code was exchanged");
         // A realm put in the place of the company's: its tokens are for the other one.
         let column = "update easysync_internal.connections set account = $1 where name = 'books'";
         bed.db.execute(column, &[&"9341450000009999"])?;

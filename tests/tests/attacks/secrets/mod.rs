@@ -3,11 +3,12 @@
 mod accounts;
 mod files;
 mod log;
+mod texts;
 
 use super::Attack;
 
 pub const CLASS: &str = "whoever wants a secret";
 
 pub fn attacks() -> Vec<Attack> {
-    [accounts::attacks(), files::attacks(), log::attacks()].concat()
+    [accounts::attacks(), files::attacks(), log::attacks(), texts::attacks()].concat()
 }

@@ -116,7 +116,7 @@ fn a_message_holds_our_words_alone() {
         assert_eq!(error.code, "shop_says");
     }
     // Where a code belongs stands something else.
-    for code in ["Jane Doe", "ck_0123456789abcdef0123456789abcdef01234567", "a\u{1b}[31m", ""] {
+    for code in ["Jane Doe", "ck_0123456789abcdef0123456789abcdef01234567", "a\\u001b[31m", ""] {
         let body = format!(r#"{{"code":"{code}","message":""}}"#);
         assert_eq!(errors::of(&answer(400, body), true).unwrap().code, "refused", "{code}");
     }
