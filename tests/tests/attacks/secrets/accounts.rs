@@ -32,6 +32,11 @@ pub fn attacks() -> Vec<Attack> {
             run: the_books_are_moved,
         },
         Attack {
+            name: "no_redirect_of_the_token_endpoint_gets_a_token_or_the_apps_secret",
+            run: the_token_endpoint_redirects,
+        },
+        Attack { name: "a_receivers_address_is_shown_to_no_viewer", run: a_receivers_address },
+        Attack {
             name: "keys_follow_a_shop_to_https_and_not_back_to_http",
             run: a_shop_changes_its_scheme,
         },
@@ -251,6 +256,50 @@ fn a_shop_changes_its_scheme() -> Result<()> {
         let sealed = "select easysync_internal.open_account('default', 'public', 'woocommerce',
                       '{\"url\": \"https://shop.example\"}', null, false) -> 'errors'";
         ensure!(bed.text(sealed)?.is_none(), "the keys were lost on the way to https");
+        Ok(())
+    })
+}
+
+/// A 307 or 308 would send the form on, with refresh token, client id and secret.
+fn the_token_endpoint_redirects() -> Result<()> {
+    with_books("attack-token-redirect", "us_single", |bed, books| {
+        let listener = listener()?;
+        for status in [302, 307, 308] {
+            books.act(bed, "expire_access", &json!({}))?;
+            let answer = json!({
+                "fault": "answer", "status": status, "headers": {"location": listener.url},
+                "body": "", "match": {"path": "/oauth2/v1/tokens"},
+            });
+            bed.simulator.post("/quickbooks/faults", &answer)?;
+            bed.db.batch_execute(
+                "update commerce.orders set customer_note = clock_timestamp()::text where source_id = '175'",
+            )?;
+            let push = "select easysync.trigger('orders', connection => 'books', ids => '{175}')";
+            let id: i64 = bed.db.query_one(push, &[])?.get(0);
+            let run = books.wait(bed, id)?;
+            ensure!(run.status == "failed", "{status}: {run:?}");
+            bed.simulator.delete("/quickbooks/faults")?;
+        }
+        assert_silent(&listener, "the token endpoint's redirect")
+    })
+}
+
+fn a_receivers_address() -> Result<()> {
+    with_bed("attack-receiver", Setup::default(), |bed| {
+        bed.connect_shop()?;
+        bed.db.batch_execute(
+            "update easysync_internal.connections set webhook_url = 'https://pos.example/hooks/s3cr3tpath',
+                    webhooks_problem = 'it is switched off';
+             create role looker login password 'x'; grant easysync_viewer to looker",
+        )?;
+        let shown = "select easysync.health()::text || (select string_agg(h::text, ' ') from easysync.connection_health as h)
+                         || (select string_agg(c::text, ' ') from easysync.connections as c)";
+        let all = bed.text(shown)?.context("nothing")?;
+        ensure!(all.contains("s3cr3tpath"), "an operator is told whole: {all}");
+        let mut config = bed.cluster.config(&bed.database);
+        let mut viewer = config.user("looker").password("x").connect(postgres::NoTls)?;
+        let theirs: String = viewer.query_one(shown, &[])?.get(0);
+        ensure!(theirs.contains("register_webhooks") && !theirs.contains("s3cr3tpath"), "{theirs}");
         Ok(())
     })
 }
