@@ -326,7 +326,7 @@ create table easysync_internal.sync_failures (
 ) with (fillfactor = 70);
 create unique index sync_failures_failure_id on easysync_internal.sync_failures (failure_id);
 -- The view's lists. sync_id and the times of attempts have none: each attempt changes them.
-create index sync_failures_tenant on easysync_internal.sync_failures (tenant_id, failure_id) where discarded_at is null;
+create index sync_failures_tenant on easysync_internal.sync_failures (tenant_id, failure_id);
 create index sync_failures_connection on easysync_internal.sync_failures (tenant_id, connection, failure_id)
     where discarded_at is null;
 -- What waits for a person (health).

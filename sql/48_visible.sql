@@ -30,18 +30,36 @@ begin
 end
 $$;
 
+-- The first branch names the bounds of its tenant's keys, too: two probes of an index, and no scan in the
+-- key's order begins among the rows of others, however the planner weighs the indexes. The probes compare
+-- pairs, which only an index of (tenant_id, key) can order; the lower bound is a pair, too, since
+-- the planner takes two plain bounds for a narrow range and then thinks nothing of reading all of it.
 do $$
 declare
-    grows text;
+    grows record;
 begin
-    foreach grows in array array['sync_runs', 'sync_run_steps', 'sync_log', 'sync_failures', 'sync_queue', 'sync_changes',
-                                 'sync_conflicts', 'notifications', 'webhook_events', 'audit_log'] loop
+    for grows in
+        select * from (values
+            ('sync_runs', 'sync_id'), ('sync_run_steps', 'sync_id'), ('sync_log', 'log_id'), ('sync_failures', 'failure_id'),
+            ('sync_queue', 'queue_id'), ('sync_changes', null), ('sync_conflicts', 'conflict_id'),
+            ('notifications', 'notification_id'), ('webhook_events', 'event_id'), ('audit_log', 'audit_id')) as g (table_name, key)
+    loop
         execute format(
             'create view easysync_internal.visible_%1$s as
-             select t.*, t.tenant_id as route from easysync_internal.%1$I as t
+             select t.*, t.tenant_id as route from easysync_internal.%1$I as t %2$s
              union all
              select t.*, ''*'' from easysync_internal.%1$I as t
-             where t.tenant_id = any ((select easysync_internal.visible_several())::text[])', grows);
+             where t.tenant_id = any ((select easysync_internal.visible_several())::text[])', grows.table_name,
+            case when grows.key is not null then format($sql$
+                where t.%1$I <= (select case when b.tenant_id = (select easysync_internal.visible_tenant()) then b.%1$I end
+                                 from easysync_internal.%2$I as b
+                                 where (b.tenant_id, b.%1$I) <= ((select easysync_internal.visible_tenant()), 9223372036854775807)
+                                 order by b.tenant_id desc, b.%1$I desc limit 1)
+                  and (t.%1$I, t.%1$I) >= (select case when b.tenant_id = (select easysync_internal.visible_tenant()) then b.%1$I end, -9223372036854775808
+                                           from easysync_internal.%2$I as b
+                                           where (b.tenant_id, b.%1$I) >= ((select easysync_internal.visible_tenant()), -9223372036854775808)
+                                           order by b.tenant_id, b.%1$I limit 1) $sql$,
+                grows.key, grows.table_name) end);
     end loop;
 end
 $$;

@@ -92,3 +92,48 @@ pub fn fill(db: &mut Client, tenant: &str, account: &str, scale: Scale) -> Resul
     db.batch_execute("vacuum analyze")?;
     Ok(())
 }
+
+/// First pages of every list, by its key, whole and under the filters that lists are used with: each is
+/// to be answered from an index.
+pub const PAGES: &[&str] = &[
+    "select * from easysync.sync_runs order by sync_id desc limit 50",
+    "select * from easysync.sync_runs order by sync_id limit 50",
+    "select * from easysync.sync_runs where status = 'failed' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where status = 'cancelled' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where status in ('queued','running') order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where entity = 'orders' and status = 'failed' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where connection = 'books' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where connection = 'none' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where triggered_by = 'retry' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where queued_at > now() - interval '1 hour' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where queued_at > now() - interval '50 days' order by sync_id desc limit 50",
+    "select * from easysync.sync_runs where sync_id < 500000 order by sync_id desc limit 50",
+    "select * from easysync.sync_run_steps order by sync_id desc, step limit 50",
+    "select * from easysync.sync_run_steps order by sync_id desc, step desc limit 50",
+    "select * from easysync.sync_run_steps where sync_id = 5000 order by step",
+    "select * from easysync.sync_run_steps where status = 'failed' order by sync_id desc, step limit 50",
+    "select * from easysync.sync_run_steps where connection = 'books' and entity = 'orders' order by sync_id desc, step limit 50",
+    "select * from easysync.sync_run_steps where entity = 'customers' order by sync_id desc, step limit 50",
+    "select * from easysync.sync_logs order by log_id desc limit 50",
+    "select * from easysync.sync_logs order by logged_at desc limit 50",
+    "select * from easysync.sync_logs where level = 'error' order by log_id desc limit 50",
+    "select * from easysync.sync_logs where level in ('warn','error') order by log_id desc limit 50",
+    "select * from easysync.sync_logs where sync_id = 777 order by log_id desc limit 50",
+    "select * from easysync.sync_logs where connection = 'books' order by log_id desc limit 50",
+    "select * from easysync.sync_logs where entity = 'products' and level = 'error' order by log_id desc limit 50",
+    "select * from easysync.sync_logs where logged_at > now() - interval '1 hour' order by log_id desc limit 50",
+    "select * from easysync.sync_failures order by failure_id desc limit 50",
+    "select * from easysync.sync_failures where connection = 'books' order by failure_id desc limit 50",
+    "select * from easysync.sync_failures where entity = 'products' order by failure_id desc limit 50",
+    "select * from easysync.sync_failures where error_category = 'conflict' order by failure_id desc limit 50",
+    "select * from easysync.sync_queue order by queue_id desc limit 50",
+    "select * from easysync.sync_conflicts order by conflict_id desc limit 50",
+    "select * from easysync.sync_conflicts where status = 'open' order by conflict_id desc limit 50",
+    "select * from easysync.notifications order by notification_id desc limit 50",
+    "select * from easysync.notifications where event = 'webhooks_down' order by notification_id desc limit 50",
+    "select * from easysync.webhook_events order by event_id desc limit 50",
+    "select * from easysync.webhook_events where status = 'rejected' order by event_id desc limit 50",
+    "select * from easysync.audit_log order by audit_id desc limit 50",
+    "select * from easysync.audit_log where action = 'set_setting' order by audit_id desc limit 50",
+    "select * from easysync.audit_log where sync_id = 9 order by audit_id desc limit 50",
+];

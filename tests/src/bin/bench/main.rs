@@ -1,6 +1,7 @@
 //! `make bench`: throughput against the floor of plain `COPY`, what an unchanged shop costs, how
 //! close to a slow shop's own pace, how soon a commit or a delivery is heard, how fast a first
-//! load fills the books, what our triggers add to an application's write, and what idling costs.
+//! load fills the books, what our triggers add to an application's write, how long lists, `health()` and
+//! housekeeping take after years of history, and what idling costs.
 //!
 //! Every throughput is a ratio of runs made side by side, so that a busy machine slows down both.
 
@@ -10,6 +11,7 @@ mod floor;
 mod hub_writes;
 mod idle;
 mod ingest;
+mod lists;
 mod peers;
 mod process_stat;
 mod proxy;
@@ -38,7 +40,7 @@ struct Arguments {
     /// The peers, too: a PL/Python loader and dlt (scripts/bench_peers.sh installs them).
     #[arg(long)]
     peers: bool,
-    /// Only what is named: ingest, slow, reaction, backfill, hub_writes, webhooks, idle, peers.
+    /// Only what is named: ingest, slow, reaction, backfill, hub_writes, webhooks, lists, idle, peers.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -70,6 +72,9 @@ fn main() -> Result<ExitCode> {
     }
     if arguments.wants("webhooks") {
         webhooks::measure(&environment, &mut figures)?;
+    }
+    if arguments.wants("lists") {
+        lists::measure(&environment, &mut figures)?;
     }
     if arguments.wants("idle") {
         idle::measure(&environment, arguments.idle_minutes, &mut figures)?;
