@@ -6,6 +6,22 @@
 -- script as a superuser.
 set local search_path = pg_catalog, pg_temp;
 
+-- Texts of platforms are UTF-8 and are kept as they are. In a database of another encoding some could not
+-- be kept at all, and SQL_ASCII would take any bytes for any text.
+do $$
+declare
+    encoding text := (select pg_encoding_to_char(encoding) from pg_database where datname = current_database());
+begin
+    if encoding <> 'UTF8' then
+        raise exception using errcode = '0A000',
+            message = format('easysync needs a database with encoding UTF8, and "%s" has %s', current_database(), encoding),
+            detail = 'Names and texts of shops and books have characters that this encoding can not keep.',
+            hint = 'Make a database with CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0, load your tables into it with '
+                   'pg_dump and pg_restore, which convert them, and create the extension there.';
+    end if;
+end
+$$;
+
 -- What people call and read, what lies behind it (nobody is granted anything there but the worker),
 -- and the id map and write requests, which outlive the extension. A schema that another role has laid
 -- ready could hold anything.

@@ -49,19 +49,9 @@ create type easysync.confirmation as (
 );
 comment on type easysync.confirmation is 'What a sync would do, and the token to let it';
 
--- What, where; a detail with category and code; what to do, where something can be done. Texts hold no
--- secret and no personal data.
-create function easysync_internal.raise_error(sqlstate_code text, message text, detail text, hint text)
-    returns void
-    language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if hint is null then
-        raise exception using errcode = sqlstate_code, message = message, detail = detail;
-    end if;
-    raise exception using errcode = sqlstate_code, message = message, detail = detail, hint = hint;
-end
-$$;
+-- raise_error(sqlstate_code, message, detail, hint) is the library's (src/api/raise.rs): what, where; a
+-- detail with category and code; what to do, where something can be done. Texts hold no secret and no
+-- personal data.
 
 -- A word that isn't one of those that an argument takes.
 create function easysync_internal.raise_argument(message text, hint text) returns void

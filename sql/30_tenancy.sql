@@ -10,11 +10,8 @@
 create function easysync_internal.claimed_tenant() returns text
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    gateways text;
 begin
-    gateways := easysync_internal.gateway_roles();
-    if session_user <> all (regexp_split_to_array(btrim(gateways), '\s*,\s*')) then
+    if not easysync_internal.is_gateway(session_user) then
         return null;
     end if;
     return nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'tenant_id', '');

@@ -1,8 +1,7 @@
 -- health(): everything a monitor asks, as one document. It never raises: what can't be found out is a
 -- reason to be down.
 --
--- Of the library: worker_status() {"preloaded","running","pid","state","message",...} and
--- key_file_status() {"inside_data_directory","exists"}.
+-- Of the library: worker_status() {"preloaded","running","pid","state",...}.
 
 create function easysync.health() returns jsonb
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -35,9 +34,15 @@ begin
     select * into fence from easysync_internal.fence_state();
     select coalesce(jsonb_agg(to_jsonb(h) order by h.tenant_id, h.connection), '[]') into connections
     from easysync.connection_health as h;
-    reasons := easysync_internal.health_reasons(worker, fence.state, fence.reason, connections);
-    status := case when exists (select from jsonb_array_elements(reasons) as r where r ->> 'severity' = 'down') then 'down'
-                   when reasons <> '[]' then 'degraded' else 'ok' end;
+    -- A standby is silent by design: its worker and its fence are no fault of it, but its files must be as good.
+    if pg_is_in_recovery() then
+        reasons := (select coalesce(jsonb_agg(to_jsonb(i)), '[]') from easysync_internal.key_file_problems() as i);
+        status := case when exists (select from jsonb_array_elements(reasons) as r where r ->> 'severity' = 'down') then 'down' else 'standby' end;
+    else
+        reasons := easysync_internal.health_reasons(worker, fence.state, fence.reason, connections);
+        status := case when exists (select from jsonb_array_elements(reasons) as r where r ->> 'severity' = 'down') then 'down'
+                       when reasons <> '[]' then 'degraded' else 'ok' end;
+    end if;
     return jsonb_build_object(
         'status', status,
         'reasons', (select coalesce(jsonb_agg(r.value - 'severity' order by r.value ->> 'severity' = 'down' desc, r.ordinality), '[]')
@@ -53,7 +58,7 @@ $$;
 
 -- One connection that is down degrades the whole; all of them down is down.
 create function easysync_internal.health_reasons(worker jsonb, fence_word text, fence_reason text, connections jsonb) returns jsonb
-    language sql stable set search_path = pg_catalog, pg_temp
+    language sql volatile set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(jsonb_agg(jsonb_build_object('severity', p.severity, 'reason', p.reason, 'cure', p.cure)), '[]')
     from (
@@ -64,19 +69,11 @@ as $$
         union all
         select 'degraded', format('verify mode: %s', fence_reason), 'It ends by itself when each stream was walked once.' where fence_word = 'verify'
         union all
-        select 'degraded', 'the key file lies in the data directory: base backups copy it beside what it seals',
-               'Set easysync.key_file to a place outside, and move the file there.'
-        from easysync_internal.key_file_status() as k
-        where (k ->> 'exists')::boolean and (k ->> 'inside_data_directory')::boolean
+        select i.severity, i.reason, i.cure from easysync_internal.installation_problems() as i
         union all
         select 'degraded', format('the server logs parameters, and with them what clients pass to connect and set_credentials (%s)', l.settings),
                'Set it otherwise in postgresql.conf; else SET LOCAL log_parameter_max_length = 0 before each such call, or give credentials by file.'
         from easysync_internal.parameters_logged_by() as l (settings) where l.settings is not null
-        union all
-        select 'down', 'the key file is missing: credentials can not be opened',
-               'Put the key file back, or give the credentials again with easysync.set_credentials.'
-        from easysync_internal.key_file_status() as k
-        where not (k ->> 'exists')::boolean and exists (select from easysync_internal.connections where sealed is not null)
         union all
         select 'degraded', r.error_message, r.error_hint
         from easysync_internal.sync_runs as r

@@ -18,9 +18,7 @@ as $$
 declare
     person text;
 begin
-    -- Loads the library: until then the setting would be a placeholder that anyone can fill.
-    perform easysync_internal.library_version();
-    if session_user = any (regexp_split_to_array(btrim(easysync_internal.gateway_roles()), '\s*,\s*')) then
+    if easysync_internal.is_gateway(session_user) then
         person := nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub';
     end if;
     return session_user || coalesce(':' || encode(sha256(convert_to(person, 'UTF8')), 'hex'), '');

@@ -37,10 +37,22 @@ pub extern "C-unwind" fn _PG_init() {
 }
 
 extension_sql_file!("../sql/00_schemas_roles.sql", name = "schemas_roles", bootstrap);
+// Not pgrx's kind of function: see `api::raise`.
+extension_sql!(
+    r#"
+create function easysync_internal.raise_error(sqlstate_code text, message text, detail text, hint text) returns void
+    language c volatile parallel safe as 'MODULE_PATHNAME', 'easysync_raise';
+"#,
+    name = "raise",
+    requires = ["schemas_roles"]
+);
 extension_sql_file!(
     "../sql/10_tables.sql",
     name = "tables",
     requires = [
+        "raise",
+        api::easysync_internal::is_gateway,
+        api::easysync_internal::file_problems,
         api::easysync_internal::open_account,
         api::easysync_internal::masked,
         api::easysync_internal::masked_json,
@@ -55,7 +67,6 @@ extension_sql_file!(
         api::easysync_internal::hub_query,
         api::easysync_internal::as_owner,
         api::easysync_internal::acts_as,
-        api::easysync_internal::gateway_roles,
         api::easysync_internal::tenant_in_hand,
         api::easysync_internal::is_worker_session,
         api::easysync_internal::lock_exclusive,
@@ -108,7 +119,12 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/56_push_queue.sql", name = "push_queue", requires = ["view_webhooks"]);
 extension_sql_file!("../sql/57_push_changes.sql", name = "push_changes", requires = ["push_queue"]);
-extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["push_changes"]);
+extension_sql_file!(
+    "../sql/59_installation.sql",
+    name = "installation",
+    requires = ["push_changes"]
+);
+extension_sql_file!("../sql/60_connections.sql", name = "connections", requires = ["installation"]);
 extension_sql_file!("../sql/61_credentials.sql", name = "credentials", requires = ["connections"]);
 extension_sql_file!("../sql/62_streams.sql", name = "streams", requires = ["credentials"]);
 extension_sql_file!("../sql/63_syncs.sql", name = "syncs", requires = ["streams"]);
@@ -124,4 +140,13 @@ extension_sql_file!("../sql/71_webhooks.sql", name = "webhooks", requires = ["sc
 extension_sql_file!("../sql/72_sandbox.sql", name = "sandbox", requires = ["webhooks"]);
 extension_sql_file!("../sql/73_undo.sql", name = "undo", requires = ["sandbox"]);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", requires = ["undo"]);
-extension_sql_file!("../sql/99_ownership.sql", name = "ownership", requires = ["grants"]);
+extension_sql_file!(
+    "../sql/95_settings_of_functions.sql",
+    name = "settings_of_functions",
+    requires = ["grants"]
+);
+extension_sql_file!(
+    "../sql/99_ownership.sql",
+    name = "ownership",
+    requires = ["settings_of_functions"]
+);

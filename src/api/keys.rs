@@ -2,16 +2,29 @@
 
 use crate::error::{DbError, DbResult, to_json};
 use crate::guc;
-use crate::secrets::{self, Binding, Keyring};
+use crate::secrets::{self, Binding, Keyring, State};
 use engine::store::{Connection, Secret};
 use engine::{Error, Result};
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
-/// Where the key file lies; `health` warns while it is inside the data directory.
+/// The key file as `health` judges it: where it lies, whether it can be used, and which keys are in it.
 pub fn status() -> Value {
     let (path, inside) = guc::key_file();
-    json!({ "inside_data_directory": inside, "exists": path.exists() })
+    let mut status = json!({ "inside_data_directory": inside, "exists": true, "usable": false });
+    match Keyring::state(&path) {
+        State::Missing => status["exists"] = false.into(),
+        State::StartsOver => status["problem"] = "the key file asks for a new key".into(),
+        State::Unusable(error) => {
+            status["problem"] = error.message.into();
+            status["cure"] = error.hint.into();
+        }
+        State::Good(keyring) => {
+            status["usable"] = true.into();
+            status["key_ids"] = keyring.ids().into();
+        }
+    }
+    status
 }
 
 /// `prepare` adds a key to the file, `activate` seals everything with the newest one.
@@ -23,7 +36,7 @@ pub fn rotate(step: &str) -> Value {
 }
 
 fn try_rotate(step: &str) -> Result<(String, usize)> {
-    let mut keyring = Keyring::load(&guc::key_file().0, true)?;
+    let mut keyring = secrets::keyring()?;
     match step {
         "prepare" => Ok((keyring.prepare()?, 0)),
         "activate" => activate(&mut keyring),

@@ -8,6 +8,7 @@ mod instance;
 mod keys;
 mod oauth;
 mod preview;
+mod raise;
 mod roles;
 mod schedules;
 mod status;
@@ -94,7 +95,20 @@ mod easysync_internal {
         super::instance::name()
     }
 
-    /// Where the key file lies: `inside_data_directory`, `exists`.
+    /// Is it one of `easysync.gateway_roles`? Read here, since SQL lets superusers alone read the
+    /// setting, and its functions belong to a role that is none.
+    #[pg_extern(stable, strict, parallel_safe)]
+    fn is_gateway(role: &str) -> bool {
+        crate::guc::gateway_roles().iter().any(|gateway| gateway == role)
+    }
+
+    /// What is wrong with the files and roles that settings name: `severity`, `reason`, `cure` each.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn file_problems() -> JsonB {
+        JsonB(crate::guc::problems().into())
+    }
+
+    /// The key file: `inside_data_directory`, `exists`, `usable`, `key_ids`; `problem` and `cure`.
     #[pg_extern(volatile, parallel_unsafe)]
     fn key_file_status() -> JsonB {
         JsonB(super::keys::status())
@@ -135,12 +149,6 @@ mod easysync_internal {
     #[pg_extern(stable, parallel_safe)]
     fn acts_as(member: &str, role: &str) -> bool {
         super::roles::acts_as(member, role)
-    }
-
-    /// `easysync.gateway_roles`, which only the server's owner may read.
-    #[pg_extern(stable, parallel_safe)]
-    fn gateway_roles() -> String {
-        crate::guc::gateway_roles()
     }
 
     /// The tenant whose hub is being read or written just now, by whatever code of its owner asks.

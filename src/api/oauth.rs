@@ -2,8 +2,8 @@
 
 use super::accounts::stored;
 use crate::error::to_json;
-use crate::secrets::{Binding, Keyring, base64_encode, seal_to_store};
-use crate::{guc, host, worker};
+use crate::secrets::{Binding, base64_encode, keyring, seal_to_store};
+use crate::{host, worker};
 use engine::connector::quickbooks::auth::{Callback, State, TokenSet};
 use engine::connector::quickbooks::push::{app, parse};
 use engine::store::{Connection, Secret};
@@ -20,7 +20,7 @@ fn answer(result: Result<Value>) -> Value {
 /// The key that states are signed with: derived from the one that seals credentials, so that no
 /// other secret has to be kept.
 fn state_key(key_id: Option<&str>) -> Result<([u8; 32], String)> {
-    let keyring = Keyring::load(&guc::key_file().0, true)?;
+    let keyring = keyring()?;
     let id = key_id.unwrap_or(keyring.active_id()).to_owned();
     let key = keyring.key(&id)?;
     let mut digest = Sha256::new();

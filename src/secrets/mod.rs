@@ -6,6 +6,6 @@ mod seal;
 mod stored;
 
 pub use credential_file::read_credential_file;
-pub use keyring::{Keyring, base64_encode};
+pub use keyring::{Keyring, State, base64_encode};
 pub use seal::{Binding, open, seal};
-pub use stored::{Sealed, seal_to_store};
+pub use stored::{Sealed, keyring, seal_to_store};

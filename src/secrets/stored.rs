@@ -2,8 +2,9 @@
 
 use super::{Binding, Keyring, open, seal};
 use crate::guc;
-use engine::Result;
 use engine::store::{Connection, Secret};
+use engine::{Error, Result};
+use pgrx::prelude::*;
 
 /// Sealed credentials with the id of the key that sealed them; both None: the row holds none.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ impl Sealed {
         let (Some(key_id), Some(bytes)) = (&self.key_id, &self.bytes) else {
             return Ok(Secret::default());
         };
-        let keyring = Keyring::load(&guc::key_file().0, false)?;
+        let keyring = Keyring::load(&guc::key_file().0)?;
         open(&keyring, binding, key_id, bytes)
     }
 
@@ -35,8 +36,16 @@ impl Sealed {
     }
 }
 
+/// The keys of this server; the first use makes one. Must be called on the thread of Postgres.
+pub fn keyring() -> Result<Keyring> {
+    Keyring::load_or_create(&guc::key_file().0, || {
+        let count = "select pg_catalog.count(*) from easysync_internal.connections where sealed is not null";
+        let count = Spi::get_one::<i64>(count).map_err(|e| Error::internal(e.to_string()))?;
+        Ok(count.unwrap_or(0))
+    })
+}
+
 /// Seals credentials under the active key; the first ones make the key.
 pub fn seal_to_store(binding: &Binding, secret: &Secret) -> Result<(String, Vec<u8>)> {
-    let keyring = Keyring::load(&guc::key_file().0, true)?;
-    seal(&keyring, binding, secret)
+    seal(&keyring()?, binding, secret)
 }

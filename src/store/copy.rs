@@ -145,6 +145,13 @@ unsafe fn copy(table: pg_sys::Oid, columns: &[CString], data: &[u8]) {
             let name = pg_sys::makeString(pg_sys::pstrdup(column.as_ptr()));
             names = pg_sys::lappend(names, name.cast());
         }
+        // Else COPY takes the rows to be in the encoding of the session's client.
+        let encoding = pg_sys::makeDefElem(
+            c"encoding".as_ptr().cast_mut(),
+            pg_sys::makeString(c"UTF8".as_ptr().cast_mut()).cast(),
+            -1,
+        );
+        let options = pg_sys::lappend(std::ptr::null_mut(), encoding.cast());
         let copy = pg_sys::BeginCopyFrom(
             state,
             relation,
@@ -153,7 +160,7 @@ unsafe fn copy(table: pg_sys::Oid, columns: &[CString], data: &[u8]) {
             false,
             Some(read_source),
             names,
-            std::ptr::null_mut(),
+            options,
         );
         pg_sys::CopyFrom(copy);
         pg_sys::EndCopyFrom(copy);

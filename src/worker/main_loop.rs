@@ -142,6 +142,15 @@ fn set_session() {
         (c"TimeZone", c"UTC"),
         (c"IntervalStyle", c"postgres"),
         (c"bytea_output", c"hex"),
+        (c"extra_float_digits", c"1"),
+        // Those of ALTER DATABASE and ALTER ROLE are for clients, and for whoever writes SQL.
+        (c"client_encoding", c"UTF8"),
+        (c"standard_conforming_strings", c"on"),
+        (c"quote_all_identifiers", c"off"),
+        (c"transform_null_equals", c"off"),
+        (c"array_nulls", c"on"),
+        (c"gin_fuzzy_search_limit", c"0"),
+        (c"default_transaction_deferrable", c"off"),
         (c"row_security", c"on"),
         (c"session_replication_role", c"origin"),
         (c"default_transaction_isolation", c"read committed"),
@@ -201,7 +210,7 @@ fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
     let internal = |e: std::io::Error| engine::Error::internal(e.to_string());
     let bridge = Bridge::new().map_err(internal)?;
     let runtime = host::build_runtime(2).map_err(internal)?;
-    let http = http_context()?;
+    let http = http_in_any_case()?;
     let epoch = unsafe { pg_sys::GetCurrentTimestamp() };
     ending::begin(epoch);
     let store = Arc::new(PgStore::new(Arc::clone(&bridge), epoch, crate::guc::poll_interval()));
@@ -273,16 +282,22 @@ pub fn http_context() -> engine::Result<Arc<HttpContext>> {
 }
 
 fn http_config() -> engine::Result<HttpConfig> {
-    let ca_pem = match crate::guc::ca_file() {
-        None => None,
-        Some(path) => Some(std::fs::read(&path).map_err(|e| {
-            engine::Error::argument(
-                format!("easysync.ca_file can't be read: {}: {e}", path.display()),
-                "Give a PEM file that the server's user may read.",
-            )
-        })?),
-    };
+    let ca_pem = crate::guc::ca_file().map(|path| crate::guc::authorities(&path)).transpose()?;
     Ok(HttpConfig { policy: crate::guc::address_policy()?, ca_pem, clock: Arc::new(SystemClock) })
+}
+
+/// What a setting says that can't be used (its file is damaged, say) must not stop the worker: it goes
+/// on without, and `health` tells what is wrong.
+fn http_in_any_case() -> engine::Result<Arc<HttpContext>> {
+    http_context().or_else(|error| {
+        log!("easysync: {}: outgoing calls go on without it", error.message);
+        let config = HttpConfig {
+            policy: crate::guc::address_policy().unwrap_or_default(),
+            ca_pem: None,
+            clock: Arc::new(SystemClock),
+        };
+        HttpContext::paced(config, crate::pace::of_server())
+    })
 }
 
 fn serve(slot: &Slot, bridge: &Bridge) {

@@ -1,5 +1,15 @@
 -- Doubles of the library's functions, so that the SQL can be tried on a server without the library.
 -- They answer as the library would for a shop whose URL says what is wrong with it. Never shipped.
+create function easysync_internal.raise_error(sqlstate_code text, message text, detail text, hint text) returns void language plpgsql as $$
+begin
+    if hint is null then
+        raise exception using errcode = sqlstate_code, message = message, detail = detail;
+    end if;
+    raise exception using errcode = sqlstate_code, message = message, detail = detail, hint = hint;
+end $$;
+create function easysync_internal.is_gateway(role text) returns boolean language sql stable strict
+    as $$ select role = any (string_to_array(current_setting('easysync.gateway_roles', true), ',')) $$;
+create function easysync_internal.file_problems() returns jsonb language sql stable as $$ select '[]'::jsonb $$;
 create function easysync_internal.wake() returns void language sql volatile as $$ select $$;
 create function easysync_internal.masked(text text) returns text language sql immutable strict as $$ select text $$;
 create function easysync_internal.masked_json(value jsonb) returns jsonb language sql immutable strict as $$ select value $$;
@@ -39,8 +49,6 @@ create function easysync_internal.acts_as(member text, role text) returns boolea
     select exists (select from held as h join pg_roles as r on r.oid = h.oid where r.rolname = role)
         or (role = 'pg_database_owner' and exists (select from pg_database as d join held as h on h.oid = d.datdba where d.datname = current_database()))
 $$;
-create function easysync_internal.gateway_roles() returns text language sql stable
-    as $$ select coalesce(current_setting('easysync.gateway_roles', true), '') $$;
 create function easysync_internal.tenant_in_hand() returns text language sql volatile as $$ select null::text $$;
 create function easysync_internal.is_worker_session() returns boolean language sql stable as $$ select false $$;
 create function easysync_internal.lock_exclusive(name text) returns void language sql volatile
@@ -111,7 +119,7 @@ begin
     return '{"key_id":"k2","resealed":0}';
 end $$;
 create function easysync_internal.key_file_status() returns jsonb language sql stable
-    as $$ select jsonb_build_object('exists', true, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
+    as $$ select jsonb_build_object('exists', true, 'usable', true, 'key_ids', '["k1", "k2"]'::jsonb, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
 create function easysync_internal.preview(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
     language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
 create function easysync_internal.preview_undo(tenant text, connection text, entity text, direction text, undoes bigint) returns jsonb

@@ -201,7 +201,7 @@ fn what_is_too_large_for_a_session_is_tried_by_the_worker() -> Result<()> {
         bed.connect_shop()?;
         let before = Traces::read(&mut bed.db)?;
         let refusal = refused(&mut bed.db, "select * from easysync.dry_run('orders')", &[])?;
-        refusal.assert("22023", &["500 records", "dry_run => true"]);
+        refusal.assert("YS413", &["preview_too_large", "500 records", "dry_run => true"]);
         ensure!(Traces::read(&mut bed.db)?.since(&before).is_empty(), "it left traces");
 
         let kept = tried(bed, "'orders'")?;

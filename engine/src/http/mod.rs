@@ -195,6 +195,16 @@ fn transport(
     })
 }
 
+/// Fails where `pem` holds no certificates that calls could trust.
+pub fn check_authorities(pem: &[u8]) -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder().no_proxy();
+    for authority in authorities(pem)? {
+        builder = builder.add_root_certificate(authority);
+    }
+    builder.build().map(drop).map_err(|_| no_authorities())
+}
+
 fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>> {
     match reqwest::Certificate::from_pem_bundle(pem) {
         Ok(found) if !found.is_empty() => Ok(found),

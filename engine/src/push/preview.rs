@@ -2,7 +2,7 @@
 
 use super::Push;
 use super::planning::Place;
-use crate::error::{Error, Result};
+use crate::error::{Category, Error, Result};
 use crate::plan::{Change, Gate, Numbering, PlanHash, PlanSummary};
 use jiff::SignedDuration;
 
@@ -52,8 +52,9 @@ impl Push {
 /// A preview that is the worker's.
 pub fn too_large(records: u64) -> Error {
     let message = format!("this preview is more than a session does: {records} records, 60 s");
-    Error::argument(
-        message,
+    let mut error = Error::new(Category::Validation, "preview_too_large", message).hint(
         "Let the worker plan it: easysync.trigger(..., dry_run => true), then easysync.sync_changes.",
-    )
+    );
+    error.sqlstate = Some("YS413".into());
+    error
 }

@@ -1,7 +1,13 @@
 //! Settings of the server's owner. What a tenant decides is a row of `easysync.settings`.
+//!
+//! A value that can't be right is refused where it is given (`SET`, `ALTER SYSTEM`, a reload), by the
+//! check hooks of [`checks`]. What goes wrong with a file later, [`files::problems`] tells `health()`.
+
+mod checks;
+mod files;
 
 use engine::http::AddressPolicy;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 use std::ffi::CString;
 use std::path::PathBuf;
 
@@ -34,47 +40,58 @@ pub fn define() {
             c"File with the keys that seal credentials.",
             c"Relative to the data directory. Empty: easysync.keys there, made on first use.",
             &KEY_FILE,
+            checks::key_file as checks::Hook,
         ),
         (
             c"easysync.credential_dir",
             c"Directory from which connect may read credential files.",
             c"Empty: credentials can't be given by file.",
             &CREDENTIAL_DIR,
+            checks::credential_dir,
         ),
         (
             c"easysync.instance",
             c"Name of this installation; the same on all nodes of a failover group, different on every copy.",
             c"Empty: a digest of machine id, host name and data directory.",
             &INSTANCE,
+            checks::instance,
         ),
         (
             c"easysync.allowed_private_hosts",
             c"Hosts (host or host:port, separated by commas) that may be private addresses.",
             c"Every other outgoing call goes to public addresses only.",
             &ALLOWED_PRIVATE_HOSTS,
+            checks::allowed_private_hosts,
         ),
         (
             c"easysync.ca_file",
             c"PEM file with more certificate authorities to trust in outgoing calls.",
             c"Empty: only the public ones.",
             &CA_FILE,
+            checks::ca_file,
         ),
         (
             c"easysync.gateway_roles",
             c"Login roles (separated by commas) whose JWT claim tenant_id is believed.",
             c"PostgREST's authenticator, for example.",
             &GATEWAY_ROLES,
+            checks::gateway_roles,
         ),
     ];
-    for (name, short, long, setting) in texts {
-        GucRegistry::define_string_guc(
-            name,
-            short,
-            long,
-            setting,
-            GucContext::Sighup,
-            GucFlags::SUPERUSER_ONLY,
-        );
+    for (name, short, long, setting, check) in texts {
+        unsafe {
+            GucRegistry::define_string_guc_with_hooks(
+                name,
+                short,
+                long,
+                setting,
+                GucContext::Sighup,
+                GucFlags::SUPERUSER_ONLY,
+                Some(check),
+                None,
+                None,
+            );
+        }
     }
     GucRegistry::define_string_guc(
         c"easysync.tenant_id",
@@ -84,6 +101,19 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    checks::defined();
+    reserve_prefix();
+}
+
+/// A name of ours that doesn't exist (`easysync.tenantid`) is refused from now on, not kept as a
+/// placeholder that nobody reads.
+fn reserve_prefix() {
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(c"easysync".as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(c"easysync".as_ptr());
+    }
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
@@ -111,11 +141,6 @@ pub fn credential_dir() -> Option<PathBuf> {
     text(&CREDENTIAL_DIR).map(|dir| data_directory().join(dir))
 }
 
-/// Login roles whose JWT claims are believed, as they were set.
-pub fn gateway_roles() -> String {
-    text(&GATEWAY_ROLES).unwrap_or_default()
-}
-
 pub fn instance() -> Option<String> {
     text(&INSTANCE)
 }
@@ -124,22 +149,44 @@ pub fn address_policy() -> engine::Result<AddressPolicy> {
     AddressPolicy::parse(&text(&ALLOWED_PRIVATE_HOSTS).unwrap_or_default())
 }
 
+pub use files::{authorities, problems};
+
 pub fn ca_file() -> Option<PathBuf> {
     text(&CA_FILE).map(|path| data_directory().join(path))
 }
 
-/// What the worker's outgoing calls go by; a change starts it anew.
-pub fn outgoing() -> (Option<String>, Option<String>, i32) {
-    (text(&ALLOWED_PRIVATE_HOSTS), text(&CA_FILE), POLL_INTERVAL.get())
+/// The login roles of `easysync.gateway_roles`.
+pub fn gateway_roles() -> Vec<String> {
+    let list = text(&GATEWAY_ROLES).unwrap_or_default();
+    list.split(',').map(|role| role.trim().to_owned()).filter(|role| !role.is_empty()).collect()
+}
+
+/// What the worker's outgoing calls go by; a change starts it again. The file of authorities counts
+/// with its version: it is renewed in place.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    private_hosts: Option<String>,
+    ca_file: Option<(String, Option<files::Version>)>,
+    poll_interval: i32,
+}
+
+/// What outgoing calls go by now. Reads the state of one file.
+pub fn outgoing() -> Outgoing {
+    Outgoing {
+        private_hosts: text(&ALLOWED_PRIVATE_HOSTS),
+        ca_file: text(&CA_FILE)
+            .map(|name| (name, ca_file().and_then(|path| files::Version::of(&path)))),
+        poll_interval: POLL_INTERVAL.get(),
+    }
 }
 
 /// The data directory of this server.
 pub fn data_directory() -> PathBuf {
     let dir = unsafe {
-        if pgrx::pg_sys::DataDir.is_null() {
+        if pg_sys::DataDir.is_null() {
             return PathBuf::from(".");
         }
-        std::ffi::CStr::from_ptr(pgrx::pg_sys::DataDir)
+        std::ffi::CStr::from_ptr(pg_sys::DataDir)
     };
     PathBuf::from(dir.to_string_lossy().into_owned())
 }
