@@ -57,7 +57,9 @@ create table easysync_internal.webhook_events (
     tenant_id text not null default 'default' check (length(tenant_id) <= 71),
     connection text not null check (length(connection) <= 63),
     headers jsonb not null
-        constraint headers_are_a_small_object check (jsonb_typeof(headers) = 'object' and octet_length(headers::text) <= 65536),
+        constraint headers_are_a_small_object check (jsonb_typeof(headers) = 'object' and octet_length(headers::text) <= 65536)
+        -- Names with texts, or with lists of texts: what is nested deep is no header, and few can read it.
+        constraint headers_are_flat check (not jsonb_path_exists(headers, '$.**{4 to last}')),
     -- Two MiB: engine/src/webhook. Emptied after the tenant's webhook_body_retention.
     body text not null constraint body_is_at_most_two_mib check (octet_length(body) <= 2097152),
     received_at timestamptz not null default now(),

@@ -44,13 +44,22 @@ create function easysync_internal.raise_outcome(sync_id bigint) returns void
 as $$
 declare
     run easysync.sync_runs := easysync.sync_status(sync_id);
+    step record;
 begin
     case run.status
         when 'succeeded' then
             return;
         when 'partial' then
-            raise warning 'sync %: % of % records failed', run.sync_id, run.failed, run.records_done
-                using hint = coalesce(run.error_hint, format('SELECT * FROM easysync.sync_failures WHERE sync_id = %s;', run.sync_id));
+            -- A step that failed as a whole has no failed records to look at.
+            for step in select s.entity, s.connection, s.error_message, s.error_hint from easysync_internal.sync_run_steps as s
+                        where s.sync_id = run.sync_id and s.status = 'failed' order by s.step loop
+                raise warning 'sync %: % of "%" could not be synced: %', run.sync_id, step.entity, step.connection, step.error_message
+                    using hint = coalesce(step.error_hint, format('SELECT * FROM easysync.sync_run_steps WHERE sync_id = %s;', run.sync_id));
+            end loop;
+            if run.failed > 0 then
+                raise warning 'sync %: % of % records failed', run.sync_id, run.failed, run.records_done
+                    using hint = format('SELECT * FROM easysync.sync_failures WHERE sync_id = %s;', run.sync_id);
+            end if;
         when 'awaiting_confirmation' then
             perform easysync_internal.raise_error('YS428', format('sync %s awaits confirmation', run.sync_id),
                 'category: conflict, code: awaiting_confirmation',
@@ -68,6 +77,14 @@ begin
 end
 $$;
 
+-- Why the worker can't take syncs; null: it can, as far as it has told.
+create function easysync_internal.worker_problem() returns text
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+    select case when s.worker ->> 'problem' like 'syncs: %' then s.worker ->> 'problem' end
+    from (select easysync_internal.worker_status() as worker) as s
+$$;
+
 create procedure easysync.run(entity text, mode text default 'incremental', connection text default null, ids text[] default null,
                               filters jsonb default null, timeout interval default null)
     language plpgsql
@@ -82,6 +99,8 @@ declare
     -- By step: what was shown last.
     shown text[] := '{}';
     interrupted boolean := false;
+    -- Why the worker can't take syncs.
+    problem text;
 begin
     -- In a transaction block the statement is younger than its transaction. Where that can't be seen
     -- (BEGIN and CALL sent as one message, a function) the COMMIT below refuses, before anything is queued.
@@ -105,7 +124,8 @@ begin
                 shown[part.step] := part.line;
                 spoken_at := pg_catalog.clock_timestamp();
             end loop;
-            if current_status = 'queued' and easysync_internal.worker_pid() is null then
+            problem := easysync_internal.worker_problem();
+            if current_status = 'queued' and (easysync_internal.worker_pid() is null or problem is not null) then
                 idle_since := coalesce(idle_since, pg_catalog.clock_timestamp());
             else
                 idle_since := null;
@@ -124,8 +144,8 @@ begin
             raise exception using errcode = 'YS504', message = pg_catalog.format('sync %s still runs after %s', new_id, timeout),
                 detail = 'category: network, code: timeout',
                 hint = pg_catalog.format('It goes on. SELECT * FROM easysync.sync_status(%s);', new_id);
-        elsif pg_catalog.clock_timestamp() > idle_since + interval '15 s' then
-            raise exception using errcode = '55000', message = pg_catalog.format('no worker takes sync %s', new_id),
+        elsif pg_catalog.clock_timestamp() > idle_since + case when problem is null then interval '15 s' else interval '5 s' end then
+            raise exception using errcode = '55000', message = pg_catalog.format('no worker takes sync %s', new_id) || coalesce(': ' || problem, ''),
                 detail = 'category: internal, code: no_worker', hint = 'SELECT easysync.health();';
         end if;
     end loop;

@@ -65,6 +65,9 @@ as $$
         select 'down' as severity, 'no worker is running' || coalesce(format(' (%s)', worker ->> 'state'), '') as reason, easysync_internal.worker_cure(worker) as cure
         where not coalesce((worker ->> 'running')::boolean, false)
         union all
+        select 'down', format('the worker can not take %s', worker ->> 'problem'), coalesce(worker ->> 'cure', 'See the server''s log.')
+        where worker ->> 'problem' is not null
+        union all
         select 'down', format('fenced: %s', fence_reason), 'easysync.unfence says what this database is.' where fence_word = 'fenced'
         union all
         select 'degraded', format('verify mode: %s', fence_reason), 'It ends by itself when each stream was walked once.' where fence_word = 'verify'

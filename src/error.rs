@@ -26,13 +26,67 @@ impl DbError {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
     }
 
-    /// The data of some record is at fault: integrity, data exceptions, an error raised by an
-    /// application's trigger.
-    pub fn is_about_data(&self) -> bool {
-        let class = self.sqlstate.get(..2).unwrap_or_default();
-        matches!(class, "22" | "23" | "42" | "44" | "P0" | "09" | "27")
+    fn class(&self) -> &str {
+        self.sqlstate.get(..2).unwrap_or_default()
+    }
+
+    /// The connection or the server is at fault: every record would meet the same. Whatever else
+    /// stops a batch is the fault of some record in it, since an application's triggers may raise any
+    /// code they like.
+    pub fn is_about_server(&self) -> bool {
+        const CLASSES: [&str; 6] = ["08", "25", "53", "57", "58", "F0"];
+        const CORRUPTED: [&str; 2] = ["XX001", "XX002"];
+        CLASSES.contains(&self.class()) || CORRUPTED.contains(&self.sqlstate.as_str())
+    }
+
+    /// A table, a column or a right is missing, or isn't what the statement takes it for. An
+    /// application's trigger may raise such a code, too, for one row.
+    pub fn is_about_schema(&self) -> bool {
+        matches!(self.class(), "42" | "3F")
+    }
+
+    /// A row that this database refused, whatever the code: a constraint, or an application's trigger.
+    fn is_about_row(&self) -> bool {
+        matches!(self.class(), "22" | "23" | "44" | "P0" | "09" | "27")
+    }
+
+    /// A trigger of the table kept a row from being written, without an error of its own.
+    pub fn swallowed(table: &str, operation: &str) -> Self {
+        DbError::new(
+            SWALLOWED,
+            format!("a BEFORE {operation} trigger of {table} left the row out, or changed its key"),
+        )
+    }
+
+    /// The failure of one record that could not be written. What Postgres said may quote the row, and
+    /// what a trigger said may be anything: both are for operators only.
+    pub fn of_record(self) -> Error {
+        let new = |category, message: &str| {
+            Error::new(category, self.sqlstate.clone(), message).said(&self.message)
+        };
+        if self.is_transient() {
+            return new(Category::Conflict, "another session held its row")
+                .retryable(true)
+                .hint("It is tried again by itself with the next sync.");
+        }
+        let hint = match self.sqlstate.as_str() {
+            // The message is ours.
+            SWALLOWED => {
+                return Error::new(Category::Validation, SWALLOWED, self.message).hint(
+                    "easysync needs every row that it writes: let the trigger return NEW, with the \
+                     key that the row came with. The record is tried again when it changes, and by \
+                     easysync.retry_failure.",
+                );
+            }
+            "54000" => "An index of yours can't take a value that long: see the limits of records.",
+            _ => "A constraint or a trigger of this database refused the row.",
+        };
+        new(Category::Validation, "this database refused the row").hint(hint)
     }
 }
+
+/// Code of [`DbError::swallowed`]: a triggered data change violation.
+const SWALLOWED: &str = "27000";
 
 impl From<CaughtError> for DbError {
     fn from(caught: CaughtError) -> Self {
@@ -72,9 +126,12 @@ impl From<DbError> for Error {
                 "Put the table back as it was, or let its owner call easysync.create_hub for the schema.",
             );
         }
-        if error.is_about_data() {
+        if error.is_about_row() {
             return new(Category::Validation, "this database refused the row")
                 .hint("A constraint or a trigger of this database refused the row.");
+        }
+        if let Some(hint) = cure(&error.sqlstate) {
+            return new(Category::Validation, "a table is not as it is taken for").hint(hint);
         }
         new(Category::Internal, "this database failed").hint("See the server's log.")
     }
@@ -97,6 +154,26 @@ fn code_of(sqlstate: &str) -> PgSqlErrorCode {
         .rev()
         .fold(0i32, |bits, character| bits << 6 | i32::from(character.wrapping_sub(b'0')) & 0x3f);
     PgSqlErrorCode::from(bits as isize)
+}
+
+/// What helps where a table as a whole isn't what it is taken for.
+fn cure(sqlstate: &str) -> Option<&'static str> {
+    Some(match sqlstate {
+        "42501" => {
+            "Give the right back that the message names: hub tables are written with the rights of \
+             their owner, easysync's own with those of easysync_worker."
+        }
+        "42703" => {
+            "A hub table lost a column, or it was renamed: rename it back, or let \
+             easysync.create_hub add it anew."
+        }
+        "42P01" | "3F000" => "easysync.create_hub makes what is missing of the hub.",
+        "42804" | "42883" | "42846" | "42809" | "428C9" => {
+            "A hub table was given another shape: easysync.create_hub, called as its owner, says what \
+             differs."
+        }
+        _ => return None,
+    })
 }
 
 /// Five characters, six bits each (`MAKE_SQLSTATE`).

@@ -7,7 +7,7 @@ use pgrx::shmem::*;
 use pgrx::{PgAtomic, pg_shmem_init, pg_sys};
 use std::cell::Cell;
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64,
+    AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 
@@ -56,6 +56,41 @@ pub struct Slot {
     /// Sessions that asked for renewed tokens so far, and how many of them have been answered.
     pub renewals_asked: AtomicU32,
     pub renewals_done: AtomicU32,
+    /// Why the worker can't take syncs, and what helps; empty: it can.
+    pub problem: SharedText,
+    pub cure: SharedText,
+}
+
+/// Bytes of a [`SharedText`].
+const TEXT_BYTES: usize = 320;
+
+/// A short text, for people: whoever reads it while it is written may see parts of both.
+pub struct SharedText {
+    length: AtomicU32,
+    bytes: [AtomicU8; TEXT_BYTES],
+}
+
+impl SharedText {
+    fn new() -> Self {
+        SharedText { length: 0.into(), bytes: std::array::from_fn(|_| 0.into()) }
+    }
+
+    /// Cut where it is too long.
+    pub fn set(&self, text: &str) {
+        let end = text.floor_char_boundary(TEXT_BYTES);
+        self.length.store(0, Release);
+        for (place, byte) in self.bytes.iter().zip(&text.as_bytes()[..end]) {
+            place.store(*byte, Relaxed);
+        }
+        self.length.store(u32::try_from(end).unwrap_or(0), Release);
+    }
+
+    /// None: it is empty.
+    pub fn get(&self) -> Option<String> {
+        let length = usize::try_from(self.length.load(Acquire)).unwrap_or(0).min(TEXT_BYTES);
+        let bytes: Vec<u8> = self.bytes[..length].iter().map(|b| b.load(Relaxed)).collect();
+        (length > 0).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 /// Bits of [`Slot::changed`].
@@ -104,6 +139,8 @@ impl Default for Shared {
                 changed: 0.into(),
                 renewals_asked: 0.into(),
                 renewals_done: 0.into(),
+                problem: SharedText::new(),
+                cure: SharedText::new(),
             }),
             paces: std::array::from_fn(|_| PaceSlot {
                 key: 0.into(),

@@ -59,8 +59,13 @@ impl Runner {
         let mut tokens: HashMap<SyncId, CancellationToken> = HashMap::new();
         let mut tasks = JoinSet::new();
         loop {
-            self.start_runs(&mut tokens, &mut tasks).await;
+            let answered = self.start_runs(&mut tokens, &mut tasks).await;
             self.stop_runs(&tokens).await;
+            if !answered {
+                // Nobody wakes us when the store has come to itself.
+                self.clock.sleep(STORE_PAUSE).await;
+                continue;
+            }
             tokio::select! {
                 // In a fixed order: a simulation must be able to repeat a run.
                 biased;
@@ -74,11 +79,12 @@ impl Runner {
         }
     }
 
+    /// False: the store could not say what there is to do. It has told people so.
     async fn start_runs(
         &self,
         tokens: &mut HashMap<SyncId, CancellationToken>,
         tasks: &mut JoinSet<SyncId>,
-    ) {
+    ) -> bool {
         while tasks.len() < MOST_RUNS {
             match self.store.claim_run().await {
                 Ok(Some(run)) => {
@@ -87,13 +93,11 @@ impl Runner {
                     let runner = self.clone();
                     tasks.spawn(async move { runner.supervise(run, token).await });
                 }
-                Ok(None) => return,
-                Err(_) => {
-                    self.clock.sleep(STORE_PAUSE).await;
-                    return;
-                }
+                Ok(None) => return true,
+                Err(_) => return false,
             }
         }
+        true
     }
 
     async fn stop_runs(&self, tokens: &HashMap<SyncId, CancellationToken>) {

@@ -304,6 +304,8 @@ pub struct Progress {
 pub trait Store: Send + Sync + 'static {
     /// Take the oldest run that may start: queued, or left by a worker that went away, with none
     /// of its entities in the hands of another run of the tenant. None: nothing to do, or fenced.
+    /// A run that can't be taken is ended by the store with the reason. An error: nothing can be
+    /// claimed at all, which the store shows to people.
     async fn claim_run(&self) -> Result<Option<Run>>;
 
     /// The steps of a run, in order; made on the first call, found again after an interruption.

@@ -27,6 +27,8 @@ pub fn worker() -> Value {
         "state": state,
         "started_at": slot.filter(|_| pid != 0).and_then(|s| time(s.started_at.load(Acquire))),
         "heartbeat_at": slot.filter(|_| pid != 0).and_then(|s| time(s.heartbeat_at.load(Acquire))),
+        "problem": slot.filter(|_| pid != 0).and_then(|s| s.problem.get()),
+        "cure": slot.filter(|_| pid != 0).and_then(|s| s.cure.get()),
         "library_version": env!("CARGO_PKG_VERSION"),
     })
 }

@@ -74,19 +74,20 @@ impl CopyBuffer {
         self.data.is_empty()
     }
 
-    /// Copies the rows into the table; triggers and constraints work as for any COPY.
-    pub fn copy_into(&self, table: pg_sys::Oid, columns: &[&str]) -> DbResult<()> {
+    /// Copies the rows into the table; triggers and constraints work as for any COPY. Returns how many
+    /// landed: a trigger may leave some out.
+    pub fn copy_into(&self, table: pg_sys::Oid, columns: &[&str]) -> DbResult<u64> {
         if self.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let names = columns
             .iter()
             .map(|name| CString::new(*name))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| DbError::new("XX000", e.to_string()))?;
-        unsafe { copy(table, &names, &self.data) };
+        let landed = unsafe { copy(table, &names, &self.data) };
         super::statistics::note_growth(table, self.rows);
-        Ok(())
+        Ok(landed)
     }
 }
 
@@ -126,7 +127,7 @@ unsafe extern "C-unwind" fn read_source(out: *mut std::ffi::c_void, _least: i32,
 
 /// The steps of Postgres's own COPY FROM, with a callback as its source. An error leaves the
 /// clean-up to the (sub)transaction's end.
-unsafe fn copy(table: pg_sys::Oid, columns: &[CString], data: &[u8]) {
+unsafe fn copy(table: pg_sys::Oid, columns: &[CString], data: &[u8]) -> u64 {
     unsafe {
         SOURCE = Source { data: data.as_ptr(), length: data.len(), position: 0 };
         let lock = pg_sys::RowExclusiveLock as i32;
@@ -162,11 +163,23 @@ unsafe fn copy(table: pg_sys::Oid, columns: &[CString], data: &[u8]) {
             names,
             options,
         );
-        pg_sys::CopyFrom(copy);
+        let landed = pg_sys::CopyFrom(copy);
         pg_sys::EndCopyFrom(copy);
         pg_sys::free_parsestate(state);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
         SOURCE = Source { data: std::ptr::null(), length: 0, position: 0 };
+        landed
+    }
+}
+
+/// Has the table a trigger that may change a row on its way in, its key as well?
+pub fn may_be_rewritten(table: pg_sys::Oid) -> bool {
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let triggers = (*relation).trigdesc;
+        let found = !triggers.is_null() && (*triggers).trig_insert_before_row;
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        found
     }
 }

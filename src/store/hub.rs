@@ -4,12 +4,12 @@
 //! statements that name nothing of ours, and values cross over as parameters.
 
 use super::copy::CopyBuffer;
+use super::row::Row;
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
 use crate::host::{self, Access};
 use engine::model::{ColumnKind, Table, TableId};
 use pgrx::pg_sys;
-use pgrx::spi::SpiHeapTupleData;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
@@ -48,7 +48,7 @@ impl Relation {
         &self,
         sql: &str,
         args: &[Arg],
-        read: impl FnMut(&SpiHeapTupleData) -> DbResult<R>,
+        read: impl FnMut(&Row) -> DbResult<R>,
     ) -> DbResult<Vec<R>> {
         let access = if spi::is_query(sql) { Access::Read } else { Access::Write };
         host::as_owner(self.owner, &self.tenant, access, || spi::rows(sql, args, read))
@@ -64,8 +64,8 @@ impl Relation {
         host::as_owner(self.owner, &self.tenant, Access::Write, || spi::utility(sql))
     }
 
-    /// Copies rows in; ask [`Relation::may_copy`] first.
-    pub fn copy(&self, rows: &CopyBuffer, columns: &[&str]) -> DbResult<()> {
+    /// Copies rows in, and says how many landed; ask [`Relation::may_copy`] first.
+    pub fn copy(&self, rows: &CopyBuffer, columns: &[&str]) -> DbResult<u64> {
         host::as_owner(self.owner, &self.tenant, Access::Write, || {
             rows.copy_into(self.oid, columns)
         })

@@ -4,7 +4,7 @@ use super::diff::{self, Fields};
 use super::hub::Hub;
 use super::rows::{Outgoing, References, Target};
 use super::spi::{Arg, required};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
 use engine::model::{Cell, Row, TableId};
 use engine::store::Stream;
 use serde_json::json;
@@ -56,12 +56,12 @@ pub fn write(
     }
     let gone: Vec<i64> = known.into_values().collect();
     let writes = looks.is_none();
-    note_removed(hub, &target, table, &gone, writes, fields)?;
+    let gone = note_removed(hub, &target, table, &gone, writes, fields)?;
     let compared = target.changed(&updates, writes)?;
     let updated: HashSet<i64> = match writes {
         true => {
             delete(hub, &target, table, gone)?;
-            target.update(&updates)?.into_iter().collect()
+            target.settled(&compared, target.update(&updates)?)?
         }
         false => compared.keys().copied().collect(),
     };
@@ -121,7 +121,8 @@ fn note_added(
     Ok(())
 }
 
-/// Lines that go, with all that they hold; what refers to them lets go of them.
+/// Lines that go, with all that they hold; what refers to them lets go of them. Returns those that were
+/// there.
 fn note_removed(
     hub: &mut Hub,
     target: &Target<'_>,
@@ -129,7 +130,7 @@ fn note_removed(
     ids: &[i64],
     lock: bool,
     fields: &mut HashMap<i64, Fields>,
-) -> DbResult<()> {
+) -> DbResult<Vec<i64>> {
     let mut parents = HashMap::new();
     for line in target.removed(ids, lock)? {
         let parent = line.parent.unwrap_or_default();
@@ -137,8 +138,9 @@ fn note_removed(
         let name = line.source_id.unwrap_or_else(|| line.id.to_string());
         diff::add_line(fields.entry(parent).or_default(), &name, line.fields);
     }
+    let found: Vec<i64> = parents.keys().copied().collect();
     if table != TableId::OrderLines || parents.is_empty() {
-        return Ok(());
+        return Ok(found);
     }
     for (line, path) in refund_lines_of(hub, target.tenant, ids)? {
         let value = json!({ "old": line, "new": null });
@@ -146,7 +148,7 @@ fn note_removed(
             fields.entry(*parent).or_default().insert(path, value);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Lines of refunds that speak of order lines: of which one, and the path by which that is shown.
@@ -193,6 +195,7 @@ fn delete(hub: &mut Hub, target: &Target<'_>, table: TableId, ids: Vec<i64>) -> 
     if ids.is_empty() {
         return Ok(());
     }
+    let expected = ids.len();
     let args = [target.tenant.into(), Arg::Ints(ids.into_iter().map(Some).collect())];
     if table == TableId::OrderLines {
         // A refund's line outlives the order's line that it speaks of.
@@ -207,7 +210,9 @@ fn delete(hub: &mut Hub, target: &Target<'_>, table: TableId, ids: Vec<i64>) -> 
         "delete from {} where tenant_id = $1 and id = any ($2)",
         target.relation.qualified()
     );
-    target.relation.run(&sql, &args)?;
+    if target.relation.run(&sql, &args)? < expected {
+        return Err(DbError::swallowed(&target.relation.qualified(), "DELETE"));
+    }
     Ok(())
 }
 

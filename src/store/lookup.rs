@@ -64,7 +64,8 @@ pub fn references(
         |row| Ok((required::<String>(row, 1)?, required::<i64>(row, 2)?)),
     )?;
     // The hub's row may have been deleted here, by a person.
-    let present = present(hub, table, connection.tenant.as_str(), &linked)?;
+    let present =
+        present(hub, table, connection.tenant.as_str(), linked.iter().map(|(_, id)| *id))?;
     let rows: Vec<(String, i64)> =
         linked.into_iter().filter(|(_, hub_id)| present.contains(hub_id)).collect();
     KNOWN.with_borrow_mut(|known| {
@@ -79,14 +80,15 @@ pub fn references(
     Ok(found)
 }
 
-/// Of hub ids, those that have a row.
-fn present(
+/// Of hub ids, those that have a row. Uses the primary key, as [`references`].
+pub fn present(
     hub: &mut Hub,
     table: TableId,
     tenant: &str,
-    linked: &[(String, i64)],
+    ids: impl Iterator<Item = i64>,
 ) -> DbResult<HashSet<i64>> {
-    if linked.is_empty() {
+    let ids: Vec<Option<i64>> = ids.map(Some).collect();
+    if ids.is_empty() {
         return Ok(HashSet::new());
     }
     let relation = hub.table(table)?;
@@ -96,8 +98,8 @@ fn present(
                                where k.tenant_id = $1 and k.id = u.id offset 0) as h",
         relation.qualified()
     );
-    let ids = Arg::Ints(linked.iter().map(|(_, hub_id)| Some(*hub_id)).collect());
-    let rows = relation.rows(&sql, &[tenant.into(), ids], |row| required::<i64>(row, 1))?;
+    let args = [tenant.into(), Arg::Ints(ids)];
+    let rows = relation.rows(&sql, &args, |row| required::<i64>(row, 1))?;
     Ok(rows.into_iter().collect())
 }
 

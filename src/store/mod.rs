@@ -13,6 +13,7 @@ mod look;
 mod lookup;
 mod page;
 mod push;
+mod row;
 mod rows;
 mod runs;
 mod schedules;
@@ -24,6 +25,7 @@ mod webhooks;
 
 use crate::error::DbResult;
 use crate::host::Bridge;
+use crate::shmem;
 use async_trait::async_trait;
 use engine::model::Entity;
 use engine::store::{
@@ -31,6 +33,7 @@ use engine::store::{
     SyncId,
 };
 use engine::{Error, Result};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +41,7 @@ pub use changes::{hub_is_pushed, note_changes, note_truncate};
 pub use hub::{FOREIGN_HUB, query as hub_query};
 pub use identity::{extension_exists, extension_is_gone, extension_version};
 pub use look::LookStore;
+use page::Locked;
 pub use page::{change_origin, changes_suppressed};
 pub use push::Vault;
 pub use runs::filters_of;
@@ -46,6 +50,9 @@ pub use webhooks::Watched;
 
 /// How long a job that met a lock is tried again: an application may hold its rows for a while.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a page gives way as a whole to sessions that hold rows of it, before those rows are set
+/// aside and the rest is written.
+const PAGE_PATIENCE: Duration = Duration::from_secs(3);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const LOCK_PAUSE_MOST: Duration = Duration::from_secs(2);
 
@@ -56,11 +63,13 @@ pub struct PgStore {
     epoch: i64,
     /// The safety net under the wake-ups: commits of prepared transactions wake nobody.
     poll_interval: Duration,
+    /// What can't be taken, why, and what helps, as it was last told.
+    problems: tokio::sync::Mutex<BTreeMap<&'static str, (String, String)>>,
 }
 
 impl PgStore {
     pub fn new(bridge: Arc<Bridge>, epoch: i64, poll_interval: Duration) -> Self {
-        PgStore { bridge, epoch, poll_interval }
+        PgStore { bridge, epoch, poll_interval, problems: Default::default() }
     }
 
     /// Does it work for a session, in that session's transaction?
@@ -112,11 +121,49 @@ impl PgStore {
     }
 }
 
+impl PgStore {
+    /// Shows in `health()` and in the server's log that the worker can't take `what` (syncs,
+    /// deliveries, schedules), and why; once, until it is another reason. None: it can.
+    async fn note_problem(&self, what: &'static str, error: Option<&Error>) {
+        let problem = error.map(|e| (e.message.clone(), e.hint.clone().unwrap_or_default()));
+        let mut known = self.problems.lock().await;
+        if known.get(what) == problem.as_ref() {
+            return;
+        }
+        match &problem {
+            Some(problem) => known.insert(what, problem.clone()),
+            None => known.remove(what),
+        };
+        let shown = known
+            .iter()
+            .next_back()
+            .map(|(what, (message, hint))| (format!("{what}: {message}"), hint.clone()));
+        let note = move || {
+            if let Some(slot) = shmem::slot(unsafe { pgrx::pg_sys::MyDatabaseId }) {
+                let (text, cure) = shown.unwrap_or_default();
+                slot.problem.set(&text);
+                slot.cure.set(&cure);
+            }
+            match problem {
+                Some((message, hint)) => {
+                    pgrx::log!("easysync: the worker can't take {what}: {message}. {hint}");
+                }
+                None => pgrx::log!("easysync: the worker takes {what} again"),
+            }
+            Ok(())
+        };
+        // A worker that is stopping has nothing to say any more.
+        let _ = self.bridge.call(note).await;
+    }
+}
+
 #[async_trait]
 impl Store for PgStore {
     async fn claim_run(&self) -> Result<Option<Run>> {
         let epoch = self.epoch;
-        self.job(move || runs::claim(epoch)).await
+        let claimed = self.job(move || runs::claim(epoch)).await;
+        self.note_problem("syncs", claimed.as_ref().err()).await;
+        claimed
     }
 
     async fn plan_steps(&self, run: &Run) -> Result<Vec<Step>> {
@@ -141,8 +188,8 @@ impl Store for PgStore {
     }
 
     async fn end_run(&self, run: &Run, outcome: Outcome, error: Option<Error>) -> Result<()> {
-        let run = run.clone();
-        self.job(move || runs::end(&run, outcome, error.as_ref())).await
+        let sync_id = run.sync_id;
+        self.job(move || runs::end(sync_id, outcome, error.as_ref())).await
     }
 
     async fn stop_requests(&self) -> Result<Vec<SyncId>> {
@@ -157,7 +204,12 @@ impl Store for PgStore {
 
     async fn write_page(&self, page: PageWrite) -> Result<Counts> {
         let page = Arc::new(page);
-        self.job(move || page::write(&page)).await
+        let began = Instant::now();
+        self.job(move || {
+            let waited = began.elapsed() > PAGE_PATIENCE;
+            page::write(&page, if waited { Locked::SetAside } else { Locked::GiveWay })
+        })
+        .await
     }
 
     async fn present_ids(

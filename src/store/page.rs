@@ -1,18 +1,19 @@
 //! One page of a pull, in one transaction: records, what is gone, failures, and the cursor.
 
 mod apply;
+mod batch;
 mod failures;
 mod gone;
 mod journal;
 mod look;
+mod probe;
 mod progress;
 
 use super::hub::Hub;
 use super::look::Overlay;
 use super::{changes, links, lookup, statistics};
 use crate::error::DbResult;
-use crate::host;
-use engine::pull::HubChange;
+use batch::{Batch, Outcome};
 use engine::store::{Counts, PageWrite, Stream};
 use journal::Journal;
 use pgrx::prelude::*;
@@ -61,26 +62,34 @@ fn with_origin<R>(stream: &Stream, work: impl FnOnce() -> DbResult<R>) -> DbResu
     work()
 }
 
+/// What becomes of records whose rows another session holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locked {
+    /// The page gives way as a whole, and is tried again.
+    GiveWay,
+    /// Each of them becomes a failed record, to be tried again later; the rest lands.
+    SetAside,
+}
+
 /// Writes a page. A record that this database refuses becomes a failed record; the rest lands.
-pub fn write(page: &PageWrite) -> DbResult<Counts> {
-    let result = write_all(page);
+pub fn write(page: &PageWrite, locked: Locked) -> DbResult<Counts> {
+    let result = write_all(page, locked);
     if result.is_err() {
         lookup::forget();
     }
     result
 }
 
-fn write_all(page: &PageWrite) -> DbResult<Counts> {
+fn write_all(page: &PageWrite, locked: Locked) -> DbResult<Counts> {
     let mut outcome = Outcome::default();
     links::settle_just_added()?;
     if !page.records.is_empty() || !page.gone.is_empty() {
         let mut hub = Hub::of_tenant(page.stream.connection.tenant.as_str())?;
         with_origin(&page.stream, || {
-            let records = apply::newest(&page.records);
-            write_records(&mut hub, page, &records, &mut outcome)?;
-            let mut journal = Journal::of(page.sync_id);
-            gone::write(&mut hub, page, &mut outcome.counts, &mut journal)?;
-            outcome.changes.extend(journal.changes);
+            let mut batch = Batch::new(&mut hub, page, locked)?;
+            batch.write_records(&apply::newest(&page.records))?;
+            batch.write_gone(&page.gone)?;
+            outcome = batch.outcome;
             Ok(())
         })?;
         changes::keep(page, &outcome.changes)?;
@@ -100,7 +109,7 @@ pub fn look(page: &PageWrite, overlay: &mut Overlay) -> DbResult<Counts> {
         let records = apply::newest(&page.records);
         let mut journal = Journal::looking(page.sync_id, overlay);
         counts += apply::apply(&mut hub, &page.stream, &records, true, &mut journal)?;
-        gone::write(&mut hub, page, &mut counts, &mut journal)?;
+        gone::write(&mut hub, &page.stream, &page.gone, &mut counts, &mut journal)?;
     }
     for failure in &page.failures {
         overlay.skip(failures::planned(failure));
@@ -113,69 +122,4 @@ pub fn look(page: &PageWrite, overlay: &mut Overlay) -> DbResult<Counts> {
 pub fn note_look(page: &PageWrite, counts: &Counts) -> DbResult<()> {
     let seen = Counts { unchanged: counts.unchanged, ..Counts::default() };
     progress::advance(page, &seen)
-}
-
-#[derive(Default)]
-struct Outcome {
-    counts: Counts,
-    failed: Vec<engine::model::RecordFailure>,
-    /// What was changed in records that were here before.
-    changes: Vec<HubChange>,
-}
-
-/// Writes records together; where this database refuses one of them, they are halved until the one
-/// at fault stands alone.
-fn write_records(
-    hub: &mut Hub,
-    page: &PageWrite,
-    records: &[&engine::model::Record],
-    outcome: &mut Outcome,
-) -> DbResult<()> {
-    let error = match attempt(hub, page, records) {
-        Ok((counts, changes)) => {
-            outcome.counts += counts;
-            outcome.changes.extend(changes);
-            return Ok(());
-        }
-        Err(error) => error,
-    };
-    lookup::forget();
-    if error.is_transient() || !error.is_about_data() {
-        return Err(error);
-    }
-    match records {
-        [] => Err(error),
-        [record] => {
-            outcome.failed.push(failures::refused(record, error));
-            Ok(())
-        }
-        _ => {
-            let (first, second) = records.split_at(records.len() / 2);
-            write_records(hub, page, first, outcome)?;
-            write_records(hub, page, second, outcome)
-        }
-    }
-}
-
-/// Once as if every unlinked record were new; if a row was here already (an application, or an
-/// installation before this one, was faster), once more taking such rows over.
-fn attempt(
-    hub: &mut Hub,
-    page: &PageWrite,
-    records: &[&engine::model::Record],
-) -> DbResult<(Counts, Vec<HubChange>)> {
-    let mut once = |take_over| {
-        let mut journal = Journal::of(page.sync_id);
-        let applied = host::in_subtransaction(|| {
-            let counts = apply::apply(hub, &page.stream, records, take_over, &mut journal)?;
-            // A deferred constraint that refuses a record must name it here, not at the commit.
-            host::settle()?;
-            Ok(counts)
-        });
-        applied.map(|counts| (counts, journal.changes))
-    };
-    match once(false) {
-        Err(error) if error.sqlstate == "23505" => once(true),
-        other => other,
-    }
 }

@@ -1,11 +1,12 @@
 //! Hub rows: new ones by COPY where that is allowed, else by one INSERT; changed ones by one UPDATE.
 
-use super::copy::CopyBuffer;
+use super::copy::{self, CopyBuffer};
+use super::diff::Fields;
 use super::hub::Relation;
 use super::spi::{Arg, required};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
 use engine::model::{Cell, ColumnKind, Entity, Row, Table};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Hub ids of what the rows of a batch refer to.
 #[derive(Default)]
@@ -97,23 +98,47 @@ impl Target<'_> {
         names
     }
 
-    /// Inserts rows that are all new.
+    /// Inserts rows that are all new. An error where a trigger left one out, or gave it another key:
+    /// what is written counts only when it is there.
     pub fn insert(&self, rows: &[Outgoing<'_>]) -> DbResult<()> {
         if rows.is_empty() {
             return Ok(());
         }
         let may_copy = self.relation.may_copy()?;
         for (mask, group) in self.groups(rows) {
-            if may_copy {
-                self.copy(mask, &group)?;
-            } else {
-                self.insert_by_statement(mask, &group)?;
+            let landed = match may_copy {
+                true => self.copy(mask, &group)?,
+                false => self.insert_by_statement(mask, &group)?,
+            };
+            if landed < group.len() {
+                return Err(DbError::swallowed(&self.relation.qualified(), "INSERT"));
             }
+        }
+        match copy::may_be_rewritten(self.relation.oid) {
+            true => self.check_landed(rows),
+            false => Ok(()),
+        }
+    }
+
+    /// Are rows there by the keys that they were given?
+    fn check_landed(&self, rows: &[Outgoing<'_>]) -> DbResult<()> {
+        let with_id = rows.iter().all(|row| row.id.is_some());
+        let keys = rows.iter().map(|row| if with_id { row.id } else { row.parent }).collect();
+        let sql = format!(
+            "select count(*) from {} where tenant_id = $1 and {} = any ($2)",
+            self.relation.qualified(),
+            if with_id { "id" } else { self.table.parent_column.unwrap_or("id") },
+        );
+        let args = [self.tenant.into(), Arg::Ints(keys)];
+        let found = self.relation.rows(&sql, &args, |row| required::<i64>(row, 1))?;
+        let found = found.first().and_then(|count| usize::try_from(*count).ok());
+        if found.unwrap_or(0) < rows.len() {
+            return Err(DbError::swallowed(&self.relation.qualified(), "INSERT"));
         }
         Ok(())
     }
 
-    fn copy(&self, mask: u64, rows: &[&Outgoing<'_>]) -> DbResult<()> {
+    fn copy(&self, mask: u64, rows: &[&Outgoing<'_>]) -> DbResult<usize> {
         let with_id = rows.iter().all(|row| row.id.is_some());
         let columns = self.set_columns(mask);
         let mut names = self.leading(with_id);
@@ -137,10 +162,11 @@ impl Target<'_> {
             }
             buffer.end_row();
         }
-        self.relation.copy(&buffer, &names)
+        let landed = self.relation.copy(&buffer, &names)?;
+        Ok(usize::try_from(landed).unwrap_or(usize::MAX))
     }
 
-    fn insert_by_statement(&self, mask: u64, rows: &[&Outgoing<'_>]) -> DbResult<()> {
+    fn insert_by_statement(&self, mask: u64, rows: &[&Outgoing<'_>]) -> DbResult<usize> {
         let with_id = rows.iter().all(|row| row.id.is_some());
         let columns = self.set_columns(mask);
         let mut names = self.leading(with_id);
@@ -160,7 +186,7 @@ impl Target<'_> {
         let parameters: Vec<String> =
             (1..=names.len()).map(|number| format!("${number}::text[]")).collect();
         let sql = format!(
-            "insert into {} ({names}) select {} from unnest({}) as u ({names})",
+            "insert into {} ({names}) overriding system value select {} from unnest({}) as u ({names})",
             self.relation.qualified(),
             selected.join(", "),
             parameters.join(", "),
@@ -178,7 +204,7 @@ impl Target<'_> {
         for column in &columns {
             args.push(Arg::Texts(rows.iter().map(|r| self.value(r, *column)).collect()));
         }
-        self.relation.run(&sql, &args).map(|_| ())
+        self.relation.run(&sql, &args)
     }
 
     /// Updates rows by hub id, in key order; returns the ids that were there.
@@ -192,6 +218,22 @@ impl Target<'_> {
             updated.extend(self.relation.rows(&sql, &args, |row| required::<i64>(row, 1))?);
         }
         Ok(updated)
+    }
+
+    /// The rows of `compared` (what the update changes in each) that are as they should be now: updated,
+    /// or left alone by a trigger since nothing differs. An error where a trigger kept a change out.
+    pub fn settled(
+        &self,
+        compared: &HashMap<i64, Fields>,
+        updated: Vec<i64>,
+    ) -> DbResult<HashSet<i64>> {
+        let mut settled: HashSet<i64> = updated.into_iter().collect();
+        for (id, fields) in compared {
+            if settled.insert(*id) && !fields.is_empty() {
+                return Err(DbError::swallowed(&self.relation.qualified(), "UPDATE"));
+            }
+        }
+        Ok(settled)
     }
 
     /// `$1` tenant, `$2` hub ids, `$3` connection, then one array a column.
@@ -246,6 +288,20 @@ pub(super) fn type_name(table: &Table, column: usize) -> &'static str {
         ColumnKind::Json => "jsonb",
         ColumnKind::Ref(_) | ColumnKind::LineRef => "bigint",
     }
+}
+
+/// Moves the table's sequence behind ids that rows were given again.
+pub fn reserve_ids(relation: &Relation, highest: i64) -> DbResult<()> {
+    relation
+        .run(
+            "with moved as (
+                select pg_catalog.setval(s.name, $2)
+                  from (select pg_catalog.pg_get_serial_sequence($1, 'id')::regclass as name) as s
+                 where coalesce(pg_catalog.pg_sequence_last_value(s.name), 0) < $2)
+             select from moved",
+            &[relation.qualified().as_str().into(), highest.into()],
+        )
+        .map(drop)
 }
 
 /// New hub ids from the table's own sequence, in one go.

@@ -1,7 +1,9 @@
 //! Runs: taken from the queue, stopped, ended.
 
+use super::row::Row;
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
+use crate::host;
 use crate::worker::Ending;
 use engine::model::{Entity, Mode, TenantId};
 use engine::store::{Connection, Filters, Outcome, Run, SyncId};
@@ -19,7 +21,10 @@ const OPEN_RUNS: &str = "select sync_id, tenant_id, entity, mode, connection, id
  order by sync_id limit 1000";
 
 struct Open {
-    run: Run,
+    sync_id: SyncId,
+    tenant: TenantId,
+    /// The error: what about it can't be read.
+    run: DbResult<Run>,
     running: bool,
     epoch: i64,
     cancelled: bool,
@@ -38,7 +43,8 @@ const SUSPECT: i32 = FAULT;
 const SET_ASIDE: i32 = 2 * FAULT;
 
 /// Takes the oldest run that may start: one at a time for each entity of a tenant, in the order
-/// in which they were asked for. None while the database is fenced.
+/// in which they were asked for. None while the database is fenced. A run that can't be taken ends
+/// with the reason, and the others go on.
 pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
     let mut open = open_runs()?;
     if open.is_empty() || is_fenced()? {
@@ -50,41 +56,24 @@ pub fn claim(epoch: i64) -> DbResult<Option<Run>> {
     let suspect_in_hand =
         open.iter().any(|o| o.running && o.epoch == epoch && o.crashes >= SUSPECT);
     let mut held: HashSet<(TenantId, Entity)> = HashSet::new();
-    for Open { run, .. } in open.iter().filter(|o| o.running && o.epoch == epoch) {
-        held.extend(run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)));
+    for open in open.iter().filter(|o| o.running && o.epoch == epoch) {
+        if let Ok(run) = &open.run {
+            held.extend(run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)));
+        }
     }
-    for Open { mut run, running, epoch: theirs, cancelled, crashes } in open {
-        if running && theirs == epoch {
-            continue;
+    for open in open.into_iter().filter(|o| !o.running || o.epoch != epoch) {
+        let (sync_id, tenant) = (open.sync_id, open.tenant.clone());
+        match host::in_subtransaction(|| take(open, epoch, suspect_in_hand, &mut held)) {
+            Ok(None) => {}
+            Ok(run) => return Ok(run),
+            // The same for every run: rights, the server, a lock.
+            Err(error)
+                if error.is_transient() || error.is_about_server() || error.is_about_schema() =>
+            {
+                return Err(error);
+            }
+            Err(error) => refuse(sync_id, &tenant, error)?,
         }
-        if crashes >= SET_ASIDE {
-            set_aside(&run)?;
-            continue;
-        }
-        let needs: Vec<_> = run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)).collect();
-        let free = needs.iter().all(|need| !held.contains(need));
-        // Whoever comes later waits behind it, even where this one can't start yet.
-        held.extend(needs);
-        if !free || (crashes >= SUSPECT && suspect_in_hand) {
-            continue;
-        }
-        if !may_start(&run.tenant)? {
-            continue;
-        }
-        if cancelled {
-            end(&run, Outcome::Cancelled, None)?;
-            continue;
-        }
-        spi::run(
-            "update easysync_internal.sync_runs
-                set status = 'running', worker_epoch = $2,
-                    started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
-                    resumes = resumes + case when status = 'running' then 1 else 0 end
-              where sync_id = $1",
-            &[run.sync_id.into(), epoch.into()],
-        )?;
-        run.resumed = running;
-        return Ok(Some(run));
     }
     Ok(None)
 }
@@ -131,7 +120,56 @@ fn set_aside(run: &Run) -> DbResult<()> {
           where sync_id = $1 and status in ('queued', 'running')",
         &[run.sync_id.into()],
     )?;
-    end(run, Outcome::Failed, Some(&error))
+    end(run.sync_id, Outcome::Failed, Some(&error))
+}
+
+/// Ends a run that can't be taken.
+fn refuse(sync_id: SyncId, tenant: &TenantId, error: DbError) -> DbResult<()> {
+    let message = format!("sync {sync_id} can't be started");
+    let error = Error::new(Category::Validation, error.sqlstate, message)
+        .said(&error.message)
+        .hint("Ask for it again with easysync.trigger.");
+    spi::run(
+        "select easysync_internal.log_row($1, 'error', 'run', 'failed', $2, $3, null, null)",
+        &[tenant.as_str().into(), error.message.as_str().into(), sync_id.into()],
+    )?;
+    end(sync_id, Outcome::Failed, Some(&error))
+}
+
+/// Takes a run, if it may start now.
+fn take(
+    open: Open,
+    epoch: i64,
+    suspect_in_hand: bool,
+    held: &mut HashSet<(TenantId, Entity)>,
+) -> DbResult<Option<Run>> {
+    let Open { run, running, cancelled, crashes, .. } = open;
+    let mut run = run?;
+    if crashes >= SET_ASIDE {
+        set_aside(&run)?;
+        return Ok(None);
+    }
+    let needs: Vec<_> = run.entity.brings().iter().map(|e| (run.tenant.clone(), *e)).collect();
+    let free = needs.iter().all(|need| !held.contains(need));
+    // Whoever comes later waits behind it, even where this one can't start yet.
+    held.extend(needs);
+    if !free || (crashes >= SUSPECT && suspect_in_hand) || !may_start(&run.tenant)? {
+        return Ok(None);
+    }
+    if cancelled {
+        end(run.sync_id, Outcome::Cancelled, None)?;
+        return Ok(None);
+    }
+    spi::run(
+        "update easysync_internal.sync_runs
+            set status = 'running', worker_epoch = $2,
+                started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
+                resumes = resumes + case when status = 'running' then 1 else 0 end
+          where sync_id = $1",
+        &[run.sync_id.into(), epoch.into()],
+    )?;
+    run.resumed = running;
+    Ok(Some(run))
 }
 
 /// Nobody switches the tenant's sandbox until this transaction ends; false: somebody is about to, and
@@ -150,34 +188,39 @@ fn is_fenced() -> DbResult<bool> {
 
 fn open_runs() -> DbResult<Vec<Open>> {
     spi::rows(OPEN_RUNS, &[], |row| {
-        let entity: String = required(row, 3)?;
-        let mode: String = required(row, 4)?;
-        let filters = row.get::<pgrx::JsonB>(7)?.map(|json| json.0).unwrap_or_default();
         Ok(Open {
-            run: Run {
-                sync_id: required(row, 1)?,
-                tenant: required::<String>(row, 2)?.into(),
-                entity: Entity::parse(&entity).map_err(|e| DbError::new("22023", e.message))?,
-                mode: match mode.as_str() {
-                    "full" => Mode::Full,
-                    "ids" => Mode::Ids,
-                    _ => Mode::Incremental,
-                },
-                connection: row.get::<String>(5)?.map(Into::into),
-                ids: row
-                    .get::<Vec<Option<String>>>(6)?
-                    .map(|ids| ids.into_iter().flatten().collect()),
-                filters: filters_of(filters)?,
-                resumed: false,
-                dry_run: required(row, 11)?,
-                undoes: row.get(12)?,
-                agreed: required(row, 13)?,
-            },
+            sync_id: required(row, 1)?,
+            tenant: required::<String>(row, 2)?.into(),
+            run: host::in_subtransaction(|| run_of(row)),
             running: required(row, 8)?,
             epoch: required(row, 9)?,
             cancelled: required(row, 10)?,
             crashes: required(row, 14)?,
         })
+    })
+}
+
+/// A row of [`OPEN_RUNS`].
+fn run_of(row: &Row) -> DbResult<Run> {
+    let entity: String = required(row, 3)?;
+    let mode: String = required(row, 4)?;
+    let filters = row.get::<serde_json::Value>(7)?.unwrap_or_default();
+    Ok(Run {
+        sync_id: required(row, 1)?,
+        tenant: required::<String>(row, 2)?.into(),
+        entity: Entity::parse(&entity).map_err(|e| DbError::new("22023", e.message))?,
+        mode: match mode.as_str() {
+            "full" => Mode::Full,
+            "ids" => Mode::Ids,
+            _ => Mode::Incremental,
+        },
+        connection: row.get::<String>(5)?.map(Into::into),
+        ids: row.get::<Vec<Option<String>>>(6)?.map(|ids| ids.into_iter().flatten().collect()),
+        filters: filters_of(filters)?,
+        resumed: false,
+        dry_run: required(row, 11)?,
+        undoes: row.get(12)?,
+        agreed: required(row, 13)?,
     })
 }
 
@@ -213,15 +256,15 @@ fn timestamp_text(text: &str) -> DbResult<String> {
 }
 
 /// Ends a run. Its counts are the sums of its steps; the view adds them up.
-pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
+pub fn end(sync_id: SyncId, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
     if outcome == Outcome::AwaitsConfirmation {
         spi::run(
             "update easysync_internal.sync_runs
                 set status = 'awaiting_confirmation', lease_until = null
               where sync_id = $1 and status = 'running'",
-            &[run.sync_id.into()],
+            &[sync_id.into()],
         )?;
-        spi::run("select easysync_internal.note_waiting($1)", &[run.sync_id.into()])?;
+        spi::run("select easysync_internal.note_waiting($1)", &[sync_id.into()])?;
         return Ok(());
     }
     spi::run(
@@ -230,7 +273,7 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
                 error_category = $3, error_code = $4, error_message = $5, error_hint = $6,
                 error_detail = $7
           where sync_id = $1 and status in ('queued', 'running')",
-        &error_args(run.sync_id, outcome, error),
+        &error_args(sync_id, outcome, error),
     )?;
     if outcome == Outcome::Cancelled {
         spi::run(
@@ -238,10 +281,10 @@ pub fn end(run: &Run, outcome: Outcome, error: Option<&Error>) -> DbResult<()> {
                 set status = 'cancelled', phase = null, wait_until = null,
                     finished_at = pg_catalog.clock_timestamp()
               where sync_id = $1 and status in ('queued', 'running')",
-            &[run.sync_id.into()],
+            &[sync_id.into()],
         )?;
     }
-    spi::run("select easysync_internal.note_run_end($1)", &[run.sync_id.into()])?;
+    spi::run("select easysync_internal.note_run_end($1)", &[sync_id.into()])?;
     Ok(())
 }
 

@@ -61,7 +61,9 @@ fn unreadable(schedule: &Scheduled, error: &Error) -> DbResult<()> {
 #[async_trait]
 impl ScheduleStore for PgStore {
     async fn active_schedules(&self) -> Result<Vec<Scheduled>> {
-        self.job(active).await
+        let schedules = self.job(active).await;
+        self.note_problem("schedules", schedules.as_ref().err()).await;
+        schedules
     }
 
     async fn fire(&self, firing: Firing) -> Result<()> {

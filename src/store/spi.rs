@@ -1,10 +1,14 @@
 //! Statements over SPI, with kept plans.
+//!
+//! The rows of a result are copied out ([`Row`]) and the statement is over before any of them is
+//! read: whoever reads a row may run statements of its own.
 
+use super::row::{FromColumn, Row};
 use crate::error::{DbError, DbResult};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData, SpiTupleTable};
+use pgrx::spi::OwnedPreparedStatement;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -88,31 +92,20 @@ impl Arg {
     }
 }
 
-/// Runs a statement and hands its rows to `read`. The plan is kept under the statement's text.
-pub fn rows<R>(
-    sql: &str,
-    args: &[Arg],
-    mut read: impl FnMut(&SpiHeapTupleData) -> DbResult<R>,
-) -> DbResult<Vec<R>> {
-    execute(sql, args, |table| {
-        let mut found = Vec::with_capacity(table.len());
-        for row in table {
-            found.push(read(&row)?);
-        }
-        Ok(found)
-    })
+/// Runs a statement and hands its rows to `read`, one by one, once it is over. The plan is kept under
+/// the statement's text.
+pub fn rows<R>(sql: &str, args: &[Arg], read: impl FnMut(&Row) -> DbResult<R>) -> DbResult<Vec<R>> {
+    execute(sql, args)?.rows.iter().map(read).collect()
 }
 
 /// Runs a statement for its effect; returns how many rows it touched or returned.
 pub fn run(sql: &str, args: &[Arg]) -> DbResult<usize> {
-    execute(sql, args, |_| Ok(()))?;
-    Ok(usize::try_from(unsafe { pg_sys::SPI_processed }).unwrap_or(usize::MAX))
+    Ok(execute(sql, args)?.processed)
 }
 
 /// The first column of the first row.
-pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[Arg]) -> DbResult<Option<T>> {
-    let found = rows(sql, args, |row| Ok(row.get::<T>(1)?))?;
-    Ok(found.into_iter().next().flatten())
+pub fn one<T: FromColumn>(sql: &str, args: &[Arg]) -> DbResult<Option<T>> {
+    execute(sql, args)?.rows.first().map_or(Ok(None), |row| row.get(1))
 }
 
 /// Runs a command that has no plan to keep.
@@ -121,11 +114,13 @@ pub fn utility(sql: &str) -> DbResult<()> {
     Ok(())
 }
 
-fn execute<R>(
-    sql: &str,
-    args: &[Arg],
-    read: impl FnOnce(SpiTupleTable<'_>) -> DbResult<R>,
-) -> DbResult<R> {
+/// What a statement left behind.
+struct Executed {
+    processed: usize,
+    rows: Vec<Row>,
+}
+
+fn execute(sql: &str, args: &[Arg]) -> DbResult<Executed> {
     Spi::connect_mut(|client| {
         // Not borrowed while the statement runs: a trigger that it fires has statements of its own.
         let kept = PLANS.with_borrow(|plans| plans.get(sql).cloned());
@@ -147,9 +142,19 @@ fn execute<R>(
             }
         };
         let datums: Vec<DatumWithOid<'static>> = args.iter().map(Arg::datum).collect();
+        let left = || -> DbResult<Executed> {
+            let processed = usize::try_from(unsafe { pg_sys::SPI_processed }).unwrap_or(usize::MAX);
+            Ok(Executed { processed, rows: Row::all()? })
+        };
         match is_query(sql) {
-            true => with_own_writes(|| read(client.select(&*plan, None, &datums)?)),
-            false => read(client.update(&*plan, None, &datums)?),
+            true => with_own_writes(|| {
+                client.select(&*plan, None, &datums)?;
+                left()
+            }),
+            false => {
+                client.update(&*plan, None, &datums)?;
+                left()
+            }
         }
     })
 }
@@ -174,7 +179,7 @@ pub fn is_query(sql: &str) -> bool {
 }
 
 /// A column that must have a value.
-pub fn required<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, column: usize) -> DbResult<T> {
+pub fn required<T: FromColumn>(row: &Row, column: usize) -> DbResult<T> {
     row.get::<T>(column)?
         .ok_or_else(|| DbError::new("22004", format!("column {column} of a result is null")))
 }

@@ -93,7 +93,8 @@ fn analyze(place: &Place) -> DbResult<()> {
         Place::Links => spi::run("select easysync_internal.analyze_links()", &[]).map(|_| ()),
     });
     match done {
-        Err(error) if error.is_transient() => Err(error),
+        // The time of the job is over.
+        Err(error) if error.sqlstate == "57014" => Err(error),
         _ => Ok(()),
     }
 }

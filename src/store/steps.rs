@@ -129,9 +129,9 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
         let opened = sealed.open_for(Connection {
             tenant: run.tenant.clone(),
             name: name.into(),
-            connector: row.get::<String>(5)?.unwrap_or_default(),
-            account: row.get::<String>(6)?.unwrap_or_default(),
-            settings: row.get::<pgrx::JsonB>(7)?.map(|json| json.0).unwrap_or_default(),
+            connector: row.get::<String>(5).ok().flatten().unwrap_or_default(),
+            account: row.get::<String>(6).ok().flatten().unwrap_or_default(),
+            settings: row.get(7).ok().flatten().unwrap_or_default(),
             credentials: Secret::default(),
         });
         let stream = opened.map(|connection| Stream {
@@ -142,7 +142,7 @@ fn streams(run: &Run, entities: &[Entity]) -> DbResult<Result<Vec<Stream>>> {
             delete_policy: delete_policy(row.get::<String>(4).ok().flatten().as_deref()),
             rules: None,
         });
-        let filters = filters_of(row.get::<pgrx::JsonB>(3)?.map(|j| j.0).unwrap_or_default())?;
+        let filters = filters_of(row.get::<serde_json::Value>(3)?.unwrap_or_default())?;
         Ok(stream.map(|stream| Stream { filters, ..stream }))
     })?;
     Ok(found.into_iter().collect())
@@ -276,14 +276,14 @@ pub fn progress(progress: &Progress) -> DbResult<()> {
 }
 
 pub fn cursor(stream: &Stream) -> DbResult<Cursor> {
-    let json: Option<pgrx::JsonB> = spi::one(
+    let json: Option<serde_json::Value> = spi::one(
         "select cursor from easysync_internal.sync_state
           where tenant_id = $1 and connection = $2 and entity = $3",
         &stream_args(stream),
     )?;
     match json {
         None => Ok(Cursor::default()),
-        Some(json) => serde_json::from_value(json.0)
+        Some(json) => serde_json::from_value(json)
             .map_err(|e| DbError::new("22023", format!("unreadable cursor: {e}"))),
     }
 }

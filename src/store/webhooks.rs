@@ -2,7 +2,8 @@
 
 use super::PgStore;
 use super::spi::{self, Arg, required};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
+use crate::host;
 use crate::secrets::Sealed;
 use async_trait::async_trait;
 use engine::model::TenantId;
@@ -61,12 +62,15 @@ fn open(all: bool, after: i64) -> DbResult<Open> {
         return Ok(Open { next_retry: None, ..open });
     }
     open.deliveries = spi::rows(OPEN, &[Arg::Bool(Some(all)), after.into()], |row| {
-        let headers = row.get::<pgrx::JsonB>(4)?.map(|json| json.0).unwrap_or_default();
+        // One that can't be read is rejected by itself.
+        let headers = row.get::<Value>(4).map(Option::unwrap_or_default);
         Ok(Delivery {
             event_id: required(row, 1)?,
             tenant: required::<String>(row, 2)?.into(),
             connection: required(row, 3)?,
-            headers: Headers::parse(&headers),
+            headers: headers
+                .map(|headers| Headers::parse(&headers))
+                .map_err(|_| "its headers can't be read: JSON that is nested too deep".to_owned()),
             body: required(row, 5)?,
         })
     })?;
@@ -92,7 +96,7 @@ fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
                 name: required::<String>(row, 1)?.into(),
                 connector: required(row, 2)?,
                 account: required(row, 3)?,
-                settings: row.get::<pgrx::JsonB>(8)?.map(|json| json.0).unwrap_or_default(),
+                settings: row.get(8).ok().flatten().unwrap_or_default(),
                 credentials: Secret::default(),
             };
             let sealed = Sealed { key_id: row.get(6)?, bytes: row.get(7)? };
@@ -108,7 +112,40 @@ fn accounts(tenant: &TenantId) -> DbResult<Vec<Account>> {
     )
 }
 
+/// Notes what became of deliveries and queues fetches; where that fails for one of them, it ends by
+/// itself.
 fn settle(settled: &[Settled], fetches: &[Fetch]) -> DbResult<()> {
+    let together = host::in_subtransaction(|| write(settled, fetches));
+    match together {
+        Err(error)
+            if !error.is_transient() && !error.is_about_server() && !error.is_about_schema() => {}
+        done => return done,
+    }
+    for one in settled {
+        if let Err(error) = host::in_subtransaction(|| write(std::slice::from_ref(one), &[])) {
+            reject(&[one.event_id], &error)?;
+        }
+    }
+    for one in fetches {
+        if let Err(error) = host::in_subtransaction(|| write(&[], std::slice::from_ref(one))) {
+            reject(&one.event_ids, &error)?;
+        }
+    }
+    Ok(())
+}
+
+fn reject(event_ids: &[i64], error: &DbError) -> DbResult<()> {
+    let reason = format!("it could not be taken: {}", engine::mask::text(&error.message));
+    spi::run(
+        "update easysync_internal.webhook_events
+            set status = 'rejected', status_reason = $2, processed_at = pg_catalog.clock_timestamp()
+          where event_id = any ($1)",
+        &[Arg::Ints(event_ids.iter().copied().map(Some).collect()), reason.as_str().into()],
+    )
+    .map(drop)
+}
+
+fn write(settled: &[Settled], fetches: &[Fetch]) -> DbResult<()> {
     if !settled.is_empty() {
         let rows: Vec<Value> = settled.iter().map(row).collect();
         spi::run(
@@ -147,7 +184,9 @@ fn row(settled: &Settled) -> Value {
 #[async_trait]
 impl WebhookStore for PgStore {
     async fn open_deliveries(&self, all: bool, after: i64) -> Result<Open> {
-        self.job(move || open(all, after)).await
+        let open = self.job(move || open(all, after)).await;
+        self.note_problem("deliveries", open.as_ref().err()).await;
+        open
     }
 
     async fn settle(&self, settled: Vec<Settled>, fetches: Vec<Fetch>) -> Result<()> {
@@ -187,7 +226,7 @@ impl PgStore {
                     name: required::<String>(row, 2)?.into(),
                     connector: required(row, 3)?,
                     account: required(row, 4)?,
-                    settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
+                    settings: row.get(5).ok().flatten().unwrap_or_default(),
                     credentials: Secret::default(),
                 };
                 let connection = sealed.open_for(bare.clone()).unwrap_or(bare);

@@ -90,6 +90,8 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
     IS_WORKER.store(true, SeqCst);
     slot.started_at.store(unsafe { pg_sys::GetCurrentTimestamp() }, Release);
     slot.set_state(WorkerState::Starting);
+    slot.problem.set("");
+    slot.cure.set("");
     if !has_extension() {
         remember_missing(slot);
         return;

@@ -2,11 +2,9 @@
 //! of their names. So neither key order nor escapes make a record look changed.
 
 use super::value::{self, Reason, Val};
+use crate::limits::JSON_DEPTH;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-
-/// Deeper nesting is refused: nobody means it, and reading it costs time by the square.
-const MAX_DEPTH: usize = 48;
 
 /// Appends a piece of JSON in canonical form.
 pub fn clean(raw: &str, out: &mut String) -> Result<(), Reason> {
@@ -14,8 +12,8 @@ pub fn clean(raw: &str, out: &mut String) -> Result<(), Reason> {
 }
 
 fn clean_at(raw: &str, depth: usize, out: &mut String) -> Result<(), Reason> {
-    if depth > MAX_DEPTH {
-        return Err("is JSON that is nested too deep".into());
+    if depth > JSON_DEPTH {
+        return Err(format!("is JSON that is nested deeper than {JSON_DEPTH}").into());
     }
     match raw.as_bytes().first() {
         Some(b'"') => text(&value::string(raw)?, out),

@@ -4,7 +4,7 @@ use super::cell;
 use super::path::Step;
 use super::transform::{Transform, to_text};
 use super::value::{self, Reason, Val, walk};
-use crate::limits::LINES;
+use crate::limits::{self, LINES};
 use crate::model::{Cell, ColumnKind, Row, TableId};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -237,6 +237,10 @@ impl fmt::Display for FieldError {
 impl Program {
     /// Maps one record; else every field that can't be what its column wants.
     pub fn run(&self, record: &RawValue, context: &Context<'_>) -> Result<Mapped, Vec<FieldError>> {
+        if record.get().len() > limits::RECORD_BYTES {
+            let reason = format!("is larger than {} bytes", limits::RECORD_BYTES);
+            return Err(vec![FieldError { target: "the record".into(), reason }]);
+        }
         let mut errors = Vec::new();
         let mut slots = vec![None; self.header.slots];
         let row = self.header.run(record, context, None, &mut slots, &mut errors);
@@ -286,7 +290,11 @@ impl TableProgram {
             if cells[op.target.column] == Cell::Unset {
                 cells[op.target.column] = Cell::Null;
             }
-            match op.run(&scope) {
+            let cell = op.run(&scope).and_then(|cell| {
+                limits::check(&columns[op.target.column], &cell)?;
+                Ok(cell)
+            });
+            match cell {
                 Ok(cell) => op.put(cell, &mut cells[op.target.column]),
                 Err(reason) => errors.push(FieldError {
                     target: match at {

@@ -2,10 +2,79 @@
 //! (sql-surface.md, section 6): one row as JSON, its lines under `lines`, deserialises into these.
 
 use super::money;
+use crate::error::{Category, Error, Result};
+use crate::limits;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+/// Code of the error of a hub row that can't be read: one record's failure, never the run's.
+pub const UNREADABLE_ROW: &str = "unreadable_row";
+
+/// Segments of a field's path that a message names.
+const PATH_SHOWN: usize = 3;
+
+/// A hub row as the posting rules read it. The error says which row, and which field of it is odd,
+/// without its value.
+pub fn row<T: DeserializeOwned>(text: &str, table: &str) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path: Vec<String> =
+            error.path().iter().take(PATH_SHOWN).map(ToString::to_string).collect();
+        let path = path.join(".").replace(".[", "[");
+        let what = odd(&error.inner().to_string());
+        let place = if path.is_empty() { String::new() } else { format!("{path} ") };
+        unreadable_row(table, text, &format!("{place}{what}"))
+    })
+}
+
+/// The failure of a record whose hub row can't be read.
+pub fn unreadable_row(table: &str, text: &str, what: &str) -> Error {
+    let message = format!("{table} {}: {what}", name_of(text));
+    Error::new(Category::NeedsAttention, UNREADABLE_ROW, message).hint(
+        "Correct the row in the hub, where it was made by hand, or its record in the shop; it is \
+         tried again when it changes.",
+    )
+}
+
+/// What a row is called by, so far as that can be read.
+pub fn name_of(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        number: Option<&'a RawValue>,
+        #[serde(borrow)]
+        sku: Option<&'a RawValue>,
+    }
+    let Ok(named) = serde_json::from_str::<Named<'_>>(text) else { return String::new() };
+    let called = named.number.or(named.sku).filter(|raw| raw.get() != "null");
+    let called = called.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    limits::label(
+        &called.unwrap_or_else(|| {
+            format!("with the hub's id {}", named.id.map_or("null", RawValue::get))
+        }),
+    )
+}
+
+/// What serde says of a value, without the value.
+fn odd(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or_default();
+    if message.starts_with("recursion limit") {
+        return "is JSON that is nested too deep".into();
+    }
+    // `invalid type: string "...", expected a map`
+    match (message.split_once(' '), message.rsplit_once(", expected ")) {
+        (Some(("invalid" | "missing", _)), Some((_, expected))) => format!("is not {expected}"),
+        (Some(("invalid" | "missing", _)), None) => "is missing, or of another kind".into(),
+        _ if message == money::NO_AMOUNT => message.to_owned(),
+        _ => "is not what the posting rules can read".into(),
+    }
+}
 
 /// An order with its product lines. Amounts are in `currency`.
 #[derive(Debug, Clone, Deserialize)]

@@ -17,6 +17,9 @@ pub fn round(amount: Decimal, places: u32) -> Decimal {
     amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero)
 }
 
+/// Why an amount of a hub row can't be posted.
+pub const NO_AMOUNT: &str = "is no amount (NaN, infinite, or of more than 28 digits)";
+
 /// One hundredth of the currency's unit.
 pub const CENT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 
@@ -87,7 +90,7 @@ pub fn prorate(amount: Decimal, weights: &[Decimal]) -> Vec<Decimal> {
 /// Reads an amount in a derived `Deserialize`.
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    from_json(&value).ok_or_else(|| serde::de::Error::custom("not a decimal"))
+    from_json(&value).ok_or_else(|| serde::de::Error::custom(NO_AMOUNT))
 }
 
 /// As [`read`]; null and the empty text are None.
@@ -97,7 +100,7 @@ pub fn read_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Decimal>, D
         Value::String(text) if text.trim().is_empty() => Ok(None),
         value => match from_json(&value) {
             Some(decimal) => Ok(Some(decimal)),
-            None => Err(serde::de::Error::custom("not a decimal")),
+            None => Err(serde::de::Error::custom(NO_AMOUNT)),
         },
     }
 }

@@ -5,9 +5,10 @@ use super::Push;
 use super::store::{Bundle, Candidate, KeptPlan, PushStore, Scope};
 use super::undo::Undoing;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Entity, Mode};
-use crate::plan::{Change, Draft, Gate, Numbering, PlanHash, PlanSummary};
+use crate::plan::{Change, Draft, Gate, Key, Numbering, PlanHash, PlanSummary};
+use crate::posting::input::{UNREADABLE_ROW, name_of};
 use crate::store::{Filters, Run, Step};
 
 /// Asks the gate, and closes a stored plan: its hash, and what it comes to. False: it waits for a
@@ -147,6 +148,13 @@ impl Push {
         self.store.candidates(&self.run, self.stream(), &roots, scope, after, limit).await
     }
 
+    async fn drafts(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
+        match &bundle.unreadable {
+            Some(error) => Err(error.clone()),
+            None => self.target.draft(bundle).await,
+        }
+    }
+
     async fn plan_page(
         &self,
         page: &[Candidate],
@@ -159,7 +167,12 @@ impl Push {
         for (candidate, bundle) in page.iter().zip(bundles) {
             let Some(root) = roots.get(candidate.root) else { continue };
             let bundle = Bundle { asked_refunds: self.asked_refunds(), ..bundle };
-            let drafts = self.target.draft(&bundle).await?;
+            let drafts = match self.drafts(&bundle).await {
+                Err(error) if error.code == UNREADABLE_ROW => {
+                    vec![unreadable(root.entity, &bundle, error)]
+                }
+                drafts => drafts?,
+            };
             in_step.extend(untold(root.entity, &bundle, &drafts));
             summary.records += 1;
             if drafts.is_empty() {
@@ -172,6 +185,15 @@ impl Push {
         }
         Ok(changes)
     }
+}
+
+/// A record that can't be sent since its row, or one that belongs to it, can't be read.
+fn unreadable(entity: Entity, bundle: &Bundle, error: Error) -> Draft {
+    let key = Key::new(entity, bundle.hub_id, "");
+    let label = bundle.record.as_deref().map(name_of).unwrap_or_default();
+    let reason = error.message.clone();
+    let draft = Draft::skip(key, entity, bundle.hub_id, entity.as_str(), reason);
+    Draft { record_id: bundle.record_id.clone(), label, error: Some(error), ..draft }
 }
 
 /// Records of a bundle, itself and its refunds, that ask for nothing: they are in step.

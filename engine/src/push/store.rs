@@ -99,6 +99,8 @@ pub struct Bundle {
     pub links: Vec<Link>,
     /// Ids of refunds that somebody asked for by name.
     pub asked_refunds: Vec<String>,
+    /// Why the record could not be read, where it couldn't; all else is empty then.
+    pub unreadable: Option<Error>,
 }
 
 /// A plan as the store keeps it with the step.

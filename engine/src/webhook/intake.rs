@@ -92,8 +92,12 @@ fn settle(delivery: &Delivery, accounts: &[Account], gathering: &mut Gathering) 
     else {
         return Some(end("rejected", None, "unknown connection".into()));
     };
+    let headers = match &delivery.headers {
+        Ok(headers) => headers,
+        Err(reason) => return Some(end("rejected", None, reason.clone())),
+    };
     let secret = account.credentials.as_ref()?;
-    Some(match judge(&account.connector, secret, &delivery.headers, &delivery.body) {
+    Some(match judge(&account.connector, secret, headers, &delivery.body) {
         Verdict::Ping => end("ignored", None, "ping".into()),
         Verdict::Rejected(reason) => end("rejected", None, reason),
         Verdict::Ignored(topic, reason) => end("ignored", topic, reason),

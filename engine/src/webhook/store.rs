@@ -30,7 +30,8 @@ pub struct Delivery {
     pub tenant: TenantId,
     /// As the delivery was stored: there may be no such connection.
     pub connection: String,
-    pub headers: Headers,
+    /// The error: why they can't be read.
+    pub headers: std::result::Result<Headers, String>,
     pub body: String,
 }
 

@@ -9,7 +9,7 @@ use crate::store::hub::{Hub, Relation};
 use crate::store::lines::{self, Document};
 use crate::store::links::{self, Link, NewLink};
 use crate::store::lookup;
-use crate::store::rows::{Outgoing, References, Target};
+use crate::store::rows::{self, Outgoing, References, Target};
 use crate::store::spi::{Arg, required};
 use engine::model::{Cell, ColumnKind, Entity, Presence, Record, TableId};
 use engine::plan::Action;
@@ -92,12 +92,18 @@ fn apply_entity(
     let mut counts = Counts::default();
     let ids: Vec<&str> = records.iter().map(|r| r.remote_id.as_str()).collect();
     let known = journal.links(stream, entity, &ids)?;
+    let there = there(hub, stream, entity, records, &known, journal)?;
     let mut candidates: Vec<(&Record, Option<Link>)> = vec![];
     for (record, link) in records.iter().copied().zip(known) {
         if let Some(hub_id) = link.as_ref().and_then(|l| l.hub_id) {
             references.documents.insert((entity, record.remote_id.clone()), hub_id);
         }
+        let is_there = |link: &Link| link.hub_id.is_some_and(|id| there.contains(&id));
         match judge(record, link.as_ref()) {
+            Verdict::Unchanged if !link.as_ref().is_some_and(is_there) => {
+                // Without a hash it counts as changed.
+                candidates.push((record, link.map(|link| Link { hash: vec![], ..link })));
+            }
             Verdict::Candidate => candidates.push((record, link)),
             Verdict::Unchanged => counts.unchanged += 1,
             Verdict::NotStored => {}
@@ -125,6 +131,37 @@ fn apply_entity(
         }
     }
     Ok(counts)
+}
+
+/// Of the rows that unchanged records are linked to, those that the hub has: a link counts only with
+/// its row, since a hub may have been emptied. What a dry run has planned for a row counts as it.
+fn there(
+    hub: &mut Hub,
+    stream: &Stream,
+    entity: Entity,
+    records: &[&Record],
+    known: &[Option<Link>],
+    journal: &Journal<'_>,
+) -> DbResult<HashSet<i64>> {
+    let mut there = HashSet::new();
+    let mut asked = vec![];
+    for (record, link) in records.iter().zip(known) {
+        let Some(hub_id) = link.as_ref().and_then(|link| link.hub_id) else { continue };
+        if !matches!(judge(record, link.as_ref()), Verdict::Unchanged) {
+            continue;
+        }
+        // Gone there, and what is gone is not filled in again.
+        let is_gone = record.presence == Presence::Trashed;
+        if is_gone || journal.row_state(entity, hub_id).is_some() {
+            there.insert(hub_id);
+        } else {
+            asked.push(hub_id);
+        }
+    }
+    let table = tables(entity)?.0;
+    let tenant = stream.connection.tenant.as_str();
+    there.extend(lookup::present(hub, table, tenant, asked.into_iter())?);
+    Ok(there)
 }
 
 enum Verdict {
@@ -335,7 +372,7 @@ fn write(
     let writes = journal.writes();
     let mut fields = target.changed(&updates, writes)?;
     let updated: HashSet<i64> = match writes {
-        true => target.update(&updates)?.into_iter().collect(),
+        true => target.settled(&fields, target.update(&updates)?)?,
         false => look::there(entity, &fields, journal),
     };
     // The platform's record has changed, and the hub's row was deleted here: it comes back.
@@ -345,9 +382,11 @@ fn write(
     for outgoing in told {
         fields.insert(outgoing.id.unwrap_or_default(), target.added(outgoing, &defaults)?);
     }
+    let highest = back.iter().filter_map(|outgoing| outgoing.id).max();
     inserts.extend(back);
     if writes {
         target.insert(&inserts)?;
+        highest.map_or(Ok(()), |id| rows::reserve_ids(&relation, id))?;
     }
     if let Some(line_table) = line_table {
         let documents: Vec<Document<'_>> =

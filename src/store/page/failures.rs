@@ -4,8 +4,7 @@ use crate::error::{DbError, DbResult};
 use crate::store::logs;
 use crate::store::spi::{self, Arg};
 use crate::store::steps::stream_args;
-use engine::Error;
-use engine::model::{Cell, Record, RecordFailure};
+use engine::model::{Cell, Entity, Record, RecordFailure};
 use engine::plan::Action;
 use engine::pull::HubChange;
 use engine::store::{Level, LogRow, PageWrite};
@@ -32,7 +31,7 @@ pub fn refused(record: &Record, mut error: DbError) -> RecordFailure {
     error.message = without_people(error.message, record);
     // A refund whose order is missing: the order may have failed, too, and come later.
     let waits = error.sqlstate == "23502" && record.needs_another();
-    let mut error = Error::from(error);
+    let mut error = error.of_record();
     if waits {
         error = error
             .retryable(true)
@@ -44,6 +43,17 @@ pub fn refused(record: &Record, mut error: DbError) -> RecordFailure {
         label: record.label.clone(),
         error,
         raw: record.raw.clone(),
+    }
+}
+
+/// A record that is gone on the platform, and whose row could not be marked so.
+pub fn not_marked(entity: Entity, id: &str, error: DbError) -> RecordFailure {
+    RecordFailure {
+        entity,
+        remote_id: id.to_owned(),
+        label: id.to_owned(),
+        error: error.of_record(),
+        raw: None,
     }
 }
 
@@ -92,12 +102,14 @@ fn collect(json: &Value, values: &mut Vec<String>) {
     }
 }
 
-/// `attempts` is that of the row as it will be: 1, 5, 25 minutes, two hours, then six.
+/// `attempts` is that of the row as it will be: 1, 5, 25 minutes, two hours, then six. What another
+/// session held is tried again by the next sync, whenever that is.
 const UPSERT: &str = "insert into easysync_internal.sync_failures as f
        (tenant_id, connection, entity, direction, record_id, label, error_category, error_code,
         error_message, error_hint, retryable, sync_id, raw_hash, error_detail, next_attempt_at)
 values ($1, $2, $3, 'pull', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-        case when $10 then pg_catalog.clock_timestamp() + interval '1 minute' end)
+        case when $6 = 'conflict' then pg_catalog.clock_timestamp()
+             when $10 then pg_catalog.clock_timestamp() + interval '1 minute' end)
 on conflict (tenant_id, connection, entity, direction, record_id) do update
    set label = excluded.label, error_category = excluded.error_category,
        error_code = excluded.error_code, error_message = excluded.error_message,
@@ -107,7 +119,8 @@ on conflict (tenant_id, connection, entity, direction, record_id) do update
        discarded_at = case when f.raw_hash is not distinct from excluded.raw_hash
                            then f.discarded_at end,
        raw_hash = excluded.raw_hash,
-       next_attempt_at = case when excluded.retryable then pg_catalog.clock_timestamp()
+       next_attempt_at = case when excluded.error_category = 'conflict' then pg_catalog.clock_timestamp()
+                              when excluded.retryable then pg_catalog.clock_timestamp()
             + least(interval '1 minute' * 5 ^ least(f.attempts, 4), interval '6 hours') end
 returning (f.discarded_at is null)";
 

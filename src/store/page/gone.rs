@@ -2,7 +2,7 @@
 //! otherwise.
 
 use super::journal::{HubRow, Journal};
-use crate::error::DbResult;
+use crate::error::{DbError, DbResult};
 use crate::host;
 use crate::store::diff::{self, add_line, locking};
 use crate::store::hub::{Hub, Relation};
@@ -11,20 +11,20 @@ use crate::store::rows::{References, Target};
 use crate::store::spi::{self, Arg, required};
 use engine::model::{ColumnKind, Entity, Presence, Record, Related, TableId, label_column};
 use engine::plan::Action;
-use engine::store::{Counts, DeletePolicy, PageWrite, Stream};
+use engine::store::{Counts, DeletePolicy, Stream};
 
-/// Records of the page that the platform says are gone.
+/// Records of the stream that the platform says are gone.
 pub fn write(
     hub: &mut Hub,
-    page: &PageWrite,
+    stream: &Stream,
+    ids: &[String],
     counts: &mut Counts,
     journal: &mut Journal<'_>,
 ) -> DbResult<()> {
-    if page.gone.is_empty() {
+    if ids.is_empty() {
         return Ok(());
     }
-    let stream = &page.stream;
-    let hub_ids = journal.mark_deleted(stream, stream.entity, &page.gone)?;
+    let hub_ids = journal.mark_deleted(stream, stream.entity, ids)?;
     mark_dependents(hub, stream, &hub_ids, journal)?;
     counts.deleted += mark_rows(hub, stream, stream.entity, hub_ids, GONE, journal)?;
     Ok(())
@@ -172,6 +172,9 @@ fn mark_rows(
             if inactivate { ", active = false" } else { "" },
         );
         count = relation.run(&sql, &args)?;
+        if count < rows.len() {
+            return Err(DbError::swallowed(&relation.qualified(), "UPDATE"));
+        }
     }
     rows.into_iter().for_each(|row| journal.row(entity, row, Action::Inactivate, reason));
     Ok(count as u64)
@@ -271,6 +274,7 @@ fn delete_rows(
         format!("delete from {} where tenant_id = $1 and id = any ($2)", relation.qualified());
     let deleted = host::in_subtransaction(|| relation.run(&sql, &args));
     match deleted {
+        Ok(count) if count < rows.len() => Err(DbError::swallowed(&relation.qualified(), "DELETE")),
         Ok(count) => {
             rows.into_iter().for_each(|row| journal.row(entity, row, Action::Delete, reason));
             Ok(Some(count as u64))

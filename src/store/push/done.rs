@@ -2,10 +2,10 @@
 
 use super::rows::{self, entity, unreadable};
 use crate::error::DbResult;
+use crate::store::row::Row;
 use crate::store::spi::required;
 use engine::plan::Action;
 use engine::push::undo::{Done, Kept};
-use pgrx::spi::SpiHeapTupleData;
 use serde_json::{Map, Value};
 
 /// `$1` tenant, `$2` connection, `$3` account, `$4` the run, `$5` below this change, `$6` how many.
@@ -34,7 +34,7 @@ pub const DONE: &str = "select c.change_id, c.entity, c.hub_id, c.record_id, c.l
    and ($5 is null or c.change_id < $5)
  order by c.change_id desc limit $6";
 
-pub fn done(row: &SpiHeapTupleData) -> DbResult<Done> {
+pub fn done(row: &Row) -> DbResult<Done> {
     let word: String = required(row, 2)?;
     let action: String = required(row, 7)?;
     let fields: String = required(row, 8)?;

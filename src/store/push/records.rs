@@ -2,8 +2,12 @@
 
 use super::account_of;
 use super::rows;
+use crate::error::{DbError, DbResult};
+use crate::host;
 use crate::store::PgStore;
 use crate::store::spi::{self, Arg, required};
+use engine::model::Entity;
+use engine::posting::input::unreadable_row;
 use engine::push::store::{Bundle, Candidate, Root, Scope};
 use engine::store::{Run, Stream};
 use engine::{Error, Result};
@@ -95,27 +99,62 @@ impl PgStore {
     ) -> Result<Vec<Bundle>> {
         let mut found: HashMap<(usize, i64), Bundle> = HashMap::new();
         for (index, root) in roots.iter().enumerate() {
-            let ids = candidates.iter().filter(|c| c.root == index).map(|c| Some(c.hub_id));
-            let ids: Vec<Option<i64>> = ids.collect();
+            let ids = candidates.iter().filter(|c| c.root == index).map(|c| c.hub_id);
+            let ids: Vec<i64> = ids.collect();
             if ids.is_empty() {
                 continue;
             }
             let entity = root.entity;
-            let args = vec![
-                stream.connection.tenant.as_str().into(),
-                account_of(stream),
-                entity.as_str().into(),
-                Arg::Ints(ids),
-            ];
-            let rows: Vec<Bundle> = self
-                .job(move || spi::rows(rows::BUNDLES, &args, |row| rows::bundle(row, entity)))
-                .await?;
+            let (tenant, account) = (stream.connection.tenant.to_string(), account_of(stream));
+            let rows: Vec<Bundle> =
+                self.job(move || bundles(&tenant, &account, entity, &ids)).await?;
             found.extend(rows.into_iter().map(|bundle| ((index, bundle.hub_id), bundle)));
         }
         Ok(candidates
             .iter()
             .map(|c| found.remove(&(c.root, c.hub_id)).unwrap_or_else(|| gone(roots, c)))
             .collect())
+    }
+}
+
+/// Records with all that belongs to them; where one can't be read, the others are read without it.
+fn bundles(tenant: &str, account: &Arg, entity: Entity, ids: &[i64]) -> DbResult<Vec<Bundle>> {
+    let read = |ids: &[i64]| {
+        let args = [
+            tenant.into(),
+            account.clone(),
+            entity.as_str().into(),
+            Arg::Ints(ids.iter().copied().map(Some).collect()),
+        ];
+        host::in_subtransaction(|| spi::rows(rows::BUNDLES, &args, |row| rows::bundle(row, entity)))
+    };
+    let error = match read(ids) {
+        Ok(bundles) => return Ok(bundles),
+        Err(error) if error.is_transient() || error.is_about_server() => return Err(error),
+        Err(error) => error,
+    };
+    // What fails without any record is no record's fault.
+    read(&[])?;
+    match ids {
+        [id] => Ok(vec![unreadable(entity, *id, &error)]),
+        _ => {
+            let (first, second) = ids.split_at(ids.len() / 2);
+            let mut found = bundles(tenant, account, entity, first)?;
+            found.extend(bundles(tenant, account, entity, second)?);
+            Ok(found)
+        }
+    }
+}
+
+fn unreadable(entity: Entity, hub_id: i64, error: &DbError) -> Bundle {
+    let what = format!("can't be read from the hub: {}", engine::mask::text(&error.message));
+    let row = format!("{{\"id\":{hub_id}}}");
+    Bundle {
+        entity: Some(entity),
+        hub_id,
+        record_id: hub_id.to_string(),
+        unreadable: Some(unreadable_row(entity.as_str(), &row, &what)),
+        ..Bundle::default()
     }
 }
 

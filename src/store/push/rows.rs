@@ -1,6 +1,7 @@
 //! Rows of the push's tables, there and back.
 
 use crate::error::{DbError, DbResult};
+use crate::store::row::Row;
 use crate::store::spi::{Arg, required};
 use engine::Error;
 use engine::model::Entity;
@@ -8,7 +9,6 @@ use engine::plan::{Action, Change, Draft, Key, Status};
 use engine::push::store::{Bundle, Dependency, ItemOutcome, KeptPlan, Link, OpenCall};
 use engine::push::target::{Ack, Call, Item};
 use engine::store::Counts;
-use pgrx::spi::SpiHeapTupleData;
 use serde_json::{Map, Value, json};
 
 /// `$5`: ids as a JSON list; null: no ids.
@@ -76,7 +76,7 @@ pub(super) fn entity(word: &str) -> DbResult<Entity> {
     Entity::parse(word).map_err(|e| DbError::new("22023", e.message))
 }
 
-pub fn kept_plan(row: &SpiHeapTupleData) -> DbResult<KeptPlan> {
+pub fn kept_plan(row: &Row) -> DbResult<KeptPlan> {
     let summary: String = required(row, 2)?;
     let confirmed: i32 = required(row, 3)?;
     Ok(KeptPlan {
@@ -88,7 +88,7 @@ pub fn kept_plan(row: &SpiHeapTupleData) -> DbResult<KeptPlan> {
     })
 }
 
-pub fn bundle(row: &SpiHeapTupleData, entity: Entity) -> DbResult<Bundle> {
+pub fn bundle(row: &Row, entity: Entity) -> DbResult<Bundle> {
     let texts = |column: usize| -> DbResult<Vec<String>> {
         Ok(row
             .get::<Vec<Option<String>>>(column)?
@@ -110,6 +110,7 @@ pub fn bundle(row: &SpiHeapTupleData, entity: Entity) -> DbResult<Bundle> {
         products: texts(7)?,
         links: links.iter().filter_map(link).collect(),
         asked_refunds: vec![],
+        unreadable: None,
     })
 }
 
@@ -163,7 +164,7 @@ pub fn change_json(change: &Change) -> Value {
     })
 }
 
-pub fn change(row: &SpiHeapTupleData) -> DbResult<Change> {
+pub fn change(row: &Row) -> DbResult<Change> {
     let payload: Option<String> = row.get(7)?;
     let payload = payload.map(|text| serde_json::from_str(&text)).transpose();
     let action: String = required(row, 11)?;
@@ -197,7 +198,7 @@ pub fn change(row: &SpiHeapTupleData) -> DbResult<Change> {
     })
 }
 
-pub fn dependency(row: &SpiHeapTupleData) -> DbResult<(i32, Dependency)> {
+pub fn dependency(row: &Row) -> DbResult<(i32, Dependency)> {
     let status: String = required(row, 2)?;
     let word: String = required(row, 6)?;
     let dependency = Dependency {
@@ -225,7 +226,7 @@ pub fn blocked_json(change: &Change, by: &Dependency) -> Value {
     })
 }
 
-pub fn open_call(row: &SpiHeapTupleData) -> DbResult<OpenCall> {
+pub fn open_call(row: &Row) -> DbResult<OpenCall> {
     let body: String = required(row, 3)?;
     let items: Vec<Item> = serde_json::from_str(&body).map_err(|_| unreadable("an intent"))?;
     let at: i64 = required(row, 4)?;
@@ -235,7 +236,7 @@ pub fn open_call(row: &SpiHeapTupleData) -> DbResult<OpenCall> {
     })
 }
 
-pub fn counts(row: &SpiHeapTupleData) -> DbResult<Counts> {
+pub fn counts(row: &Row) -> DbResult<Counts> {
     let number = |column: usize| -> DbResult<u64> {
         Ok(u64::try_from(required::<i64>(row, column)?).unwrap_or(0))
     };

@@ -113,7 +113,8 @@ impl PgStore {
                     name: required::<String>(row, 2)?.into(),
                     connector: required(row, 3)?,
                     account: required(row, 4)?,
-                    settings: row.get::<pgrx::JsonB>(5)?.map(|json| json.0).unwrap_or_default(),
+                    // What can't be read fails the calls of this connection alone.
+                    settings: row.get(5).ok().flatten().unwrap_or_default(),
                     credentials: Secret::default(),
                 };
                 let connection = sealed.open_for(bare.clone()).unwrap_or(bare);

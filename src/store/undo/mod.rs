@@ -6,6 +6,7 @@ mod restore;
 pub use restore::carry_out;
 
 use super::hub::Hub;
+use super::row::Row;
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
 use engine::model::{Entity, TableId};
@@ -119,7 +120,7 @@ fn created(
 const GONE: &str = "it is no longer in the hub";
 
 /// Columns 2 to 5 of a row.
-fn head(row: &pgrx::spi::SpiHeapTupleData, action: Action, fields: Fields) -> DbResult<HubChange> {
+fn head(row: &Row, action: Action, fields: Fields) -> DbResult<HubChange> {
     let word: String = required(row, 2)?;
     let entity = Entity::parse(&word).map_err(|e| DbError::new("22023", e.message))?;
     Ok(HubChange {

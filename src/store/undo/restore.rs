@@ -4,6 +4,7 @@ use super::{Fields, head, held_by, hub, obstacle, tables, unreadable};
 use crate::error::{DbError, DbResult};
 use crate::host;
 use crate::store::hub::{Hub, Relation};
+use crate::store::row::Row;
 use crate::store::spi::{self, Arg, required};
 use engine::model::TableId;
 use engine::plan::Action;
@@ -253,7 +254,7 @@ fn update(relation: &Relation, found: &str, args: &[Arg], columns: Fields) -> Db
     );
     let mut args = args.to_vec();
     args.push(Arg::Json(Some(Value::Object(columns))));
-    let read = |row: &pgrx::spi::SpiHeapTupleData| required::<i64>(row, 1);
+    let read = |row: &Row| required::<i64>(row, 1);
     let touched = relation.rows(&sql, &args, read)?;
     match touched.len() {
         1 => Ok(()),

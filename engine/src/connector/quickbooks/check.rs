@@ -12,7 +12,7 @@ use crate::posting::checks::{Finding, check_company, check_settings, check_shop}
 use crate::posting::company::Company;
 use crate::posting::documents::Ground;
 use crate::posting::facts::ShopFacts;
-use crate::posting::input::Order;
+use crate::posting::input::{self, Order};
 use crate::push::Walk;
 use crate::store::{Connection, Filters, Secret, Stream};
 use async_trait::async_trait;
@@ -99,13 +99,18 @@ impl QuickBooks {
         let Some(zone) = settings.zone() else { return Ok(vec![]) };
         let company = self.company().await?;
         let mut facts = ShopFacts::default();
-        let mut seen = 0u64;
+        let (mut seen, mut odd) = (0u64, None::<Error>);
         let whole = hub.orders(|bundle| {
             let Some(record) = &bundle.record else { return Ok(()) };
-            let unreadable = |_| Error::internal("a row of orders can't be read");
-            let order: Order = serde_json::from_str(record).map_err(unreadable)?;
-            let refunds = bundle.refunds.iter().map(|text| serde_json::from_str(text));
-            let refunds = refunds.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+            let refunds = bundle.refunds.iter().map(|text| input::row(text, "refunds"));
+            let read = || Ok((input::row(record, "orders")?, refunds.collect::<Result<Vec<_>>>()?));
+            let (order, refunds): (Order, Vec<_>) = match read() {
+                Ok(read) => read,
+                Err(error) => {
+                    odd.get_or_insert(error);
+                    return Ok(());
+                }
+            };
             let ground = Ground { settings, company, zone: &zone, shop: &bundle.source_account };
             facts.add(&order, &refunds, &ground);
             seen += 1;
@@ -114,6 +119,9 @@ impl QuickBooks {
         let whole = whole.await?;
         let mut checks: Vec<Check> =
             check_shop(settings, company, &facts).into_iter().map(told).collect();
+        if let Some(error) = odd {
+            checks.push(note(error.message, error.hint.as_deref().unwrap_or_default()));
+        }
         if !whole {
             let message = format!("there was time for {seen} orders only");
             let hint = "easysync.trigger('orders', 'full', dry_run => true) looks at all of them.";

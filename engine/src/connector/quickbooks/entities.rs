@@ -94,7 +94,7 @@ fn within_limits(entity: Entity, raw: &RawValue) -> Result<Value, Box<RecordFail
     let error = Error::new(
         Category::Validation,
         "record_too_large",
-        format!("{} {remote_id} is not taken: {excess}", remote_type(entity)),
+        format!("{} {remote_id} is not taken: it {excess}", remote_type(entity)),
     )
     .hint("Look at it in QuickBooks: no record of its own is like that.");
     Err(Box::new(RecordFailure { entity, label: remote_id.clone(), remote_id, error, raw: None }))

@@ -123,6 +123,22 @@ fn ids(raw: Option<&RawValue>) -> Vec<i64> {
     list.into_iter().filter_map(|id| number(Some(id))).collect()
 }
 
+/// Maps a record that has an id of WooCommerce's; without one nobody could find it again.
+fn identified(
+    head: &Head<'_>,
+    program: &Program,
+    raw: &RawValue,
+    context: &Context<'_>,
+) -> Result<Mapped, Vec<FieldError>> {
+    match head.id() {
+        Some(_) => program.run(raw, context),
+        None => Err(vec![FieldError {
+            target: "id".into(),
+            reason: "is no id of WooCommerce, a whole number from 1".into(),
+        }]),
+    }
+}
+
 /// An order, and the guest who placed it where there is one.
 pub struct MappedOrder {
     pub order: Record,
@@ -149,7 +165,7 @@ pub fn order_with(
     let texts: Vec<(&str, &str)> = guest_id.iter().map(|id| ("guest", id.as_str())).collect();
     let context = Context { texts: &texts, records: &[] };
     let fail = |errors| failure(Entity::Orders, "order", head, raw, errors);
-    let mapped = programs.main.run(raw, &context).map_err(fail)?;
+    let mapped = identified(head, &programs.main, raw, &context).map_err(fail)?;
     let guest = match (&guest_id, &programs.along) {
         (Some(id), Some(program)) => {
             let guest = program.run(raw, &context).map_err(fail)?;
@@ -172,10 +188,9 @@ pub fn order_with(
 
 /// Maps a registered customer.
 pub fn customer(programs: &Programs, raw: &RawValue) -> Result<Record, Box<RecordFailure>> {
-    let mapped = programs
-        .main
-        .run(raw, &Context::default())
-        .map_err(|errors| failure(Entity::Customers, "customer", &Head::of(raw), raw, errors))?;
+    let head = Head::of(raw);
+    let mapped = identified(&head, &programs.main, raw, &Context::default())
+        .map_err(|errors| failure(Entity::Customers, "customer", &head, raw, errors))?;
     Ok(record(Entity::Customers, "customer", mapped, Presence::Live, vec![], Some(raw)))
 }
 
@@ -188,9 +203,8 @@ pub fn product(
 ) -> Result<Record, Box<RecordFailure>> {
     let head = Head::of(raw);
     let texts = [("currency", currency)];
-    let mapped = programs
-        .main
-        .run(raw, &Context { texts: &texts, records: &[] })
+    let context = Context { texts: &texts, records: &[] };
+    let mapped = identified(&head, &programs.main, raw, &context)
         .map_err(|errors| failure(Entity::Products, "product", &head, raw, errors))?;
     // A variation that was deleted leaves no other trace than its absence here.
     let remote_ids = head.variations().iter().map(i64::to_string).collect();
@@ -210,9 +224,9 @@ pub fn variation(
 ) -> Result<Record, Box<RecordFailure>> {
     let program: &Program = programs.along.as_ref().unwrap_or(&programs.main);
     let context = Context { texts: &[("currency", currency)], records: &[("parent", parent)] };
-    let mapped = program
-        .run(raw, &context)
-        .map_err(|errors| failure(Entity::Products, "variation", &Head::of(raw), raw, errors))?;
+    let head = Head::of(raw);
+    let mapped = identified(&head, program, raw, &context)
+        .map_err(|errors| failure(Entity::Products, "variation", &head, raw, errors))?;
     Ok(record(Entity::Products, "variation", mapped, presence, vec![], Some(raw)))
 }
 
@@ -238,10 +252,9 @@ pub fn refund(
     texts.extend(order.as_deref().map(|id| ("order", id)));
     texts.extend(of.currency.map(|currency| ("currency", currency)));
     texts.extend(tax.as_deref().map(|tax| ("refunded_tax", tax)));
-    let mapped = programs
-        .main
-        .run(raw, &Context { texts: &texts, records: &[] })
-        .map_err(|errors| failure(Entity::Refunds, "refund", &Head::of(raw), raw, errors))?;
+    let (head, context) = (Head::of(raw), Context { texts: &texts, records: &[] });
+    let mapped = identified(&head, &programs.main, raw, &context)
+        .map_err(|errors| failure(Entity::Refunds, "refund", &head, raw, errors))?;
     Ok(record(Entity::Refunds, "refund", mapped, presence, vec![], Some(raw)))
 }
 
@@ -346,7 +359,7 @@ pub fn oversized(entity: Entity, head: &Head<'_>, excess: Excess) -> RecordFailu
     let error = Error::new(
         Category::Validation,
         "record_too_large",
-        format!("{what} {named} is not taken: {excess}"),
+        format!("{what} {named} is not taken: it {excess}"),
     )
     .hint("Look at its custom fields (meta_data) in the shop: a plugin that keeps its own data there is the usual cause.");
     let remote_id = id.unwrap_or_default();
@@ -400,10 +413,7 @@ fn failure(
     );
     Box::new(RecordFailure {
         entity,
-        label: text(head.number)
-            .map(|number| limits::cut_text(&number).to_owned())
-            .or_else(|| id.clone())
-            .unwrap_or_default(),
+        label: limits::label(&text(head.number).or_else(|| id.clone()).unwrap_or_default()),
         remote_id: id.unwrap_or_default(),
         error,
         raw: Some(Arc::from(raw.get())),

@@ -10,12 +10,11 @@ use crate::plan::{Action, Booked, Draft, Key, Payload};
 use crate::posting::compare::{self, FieldChange};
 use crate::posting::decide::Decision;
 use crate::posting::documents::{self, CustomerKey, Document, Subject};
-use crate::posting::input::{Customer, Order, Product, Refund};
+use crate::posting::input::{self, Customer, Order, Product, Refund};
 use crate::posting::plan::{self, Operation, OrderPlan, Step, Subjects};
 use crate::posting::posted::{DocumentKind, Posted, PostedDocument};
 use crate::posting::render::{self, Refs};
 use crate::push::store::{Bundle, Link};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -33,12 +32,6 @@ pub(super) struct Sale {
     pub posted: Posted,
 }
 
-/// A hub row as the posting rules read it.
-pub(super) fn read<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
-    serde_json::from_str(text)
-        .map_err(|e| Error::internal(format!("a row of {what} can't be read: {e}")))
-}
-
 impl Sale {
     fn read(bundle: &Bundle, record: &str) -> Result<Sale> {
         #[derive(serde::Deserialize)]
@@ -46,15 +39,15 @@ impl Sale {
             #[serde(default)]
             same_sku: usize,
         }
-        let refunds = bundle.refunds.iter().map(|text| read(text, "refunds"));
+        let refunds = bundle.refunds.iter().map(|text| input::row(text, "refunds"));
         let products = bundle.products.iter().map(|text| {
-            let count: Count = read(text, "products")?;
-            Ok((read(text, "products")?, count.same_sku.max(1)))
+            let count: Count = input::row(text, "products")?;
+            Ok((input::row(text, "products")?, count.same_sku.max(1)))
         });
         Ok(Sale {
-            order: read(record, "orders")?,
+            order: input::row(record, "orders")?,
             refunds: refunds.collect::<Result<_>>()?,
-            customer: bundle.customer.as_deref().map(|t| read(t, "customers")).transpose()?,
+            customer: bundle.customer.as_deref().map(|t| input::row(t, "customers")).transpose()?,
             products: products.collect::<Result<_>>()?,
             posted: posted(&bundle.links),
         })

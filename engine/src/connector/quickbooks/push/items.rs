@@ -1,13 +1,13 @@
 //! Items: found by link, by SKU or by the name that only we give, or made.
 
-use super::documents::{Sale, read};
+use super::documents::Sale;
 use super::people::Resolved;
 use super::{Books, Ground, fields, link_of};
 use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
 use crate::posting::compare;
-use crate::posting::input::Product;
+use crate::posting::input::{self, Product};
 use crate::posting::items::{self, Found};
 use crate::push::store::{Bundle, Link};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ impl Books {
     pub(super) fn draft_product(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
         let ground = &*self.ground()?;
-        let product: Product = read(record, "products")?;
+        let product: Product = input::row(record, "products")?;
         if let Some(link) = link_of(Entity::Products, product.id, &bundle.links) {
             return Ok(update(&product, link, ground).into_iter().collect());
         }

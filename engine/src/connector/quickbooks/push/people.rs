@@ -1,7 +1,6 @@
 //! Customers: found by link or address, never by name, or made.
 
 use super::directory::Directory;
-use super::documents::read;
 use super::{Books, Ground, fields};
 use crate::error::{Error, Result};
 use crate::mask;
@@ -9,7 +8,7 @@ use crate::model::Entity;
 use crate::plan::{Action, Draft, Key, Payload};
 use crate::posting::compare;
 use crate::posting::customers;
-use crate::posting::input::Customer;
+use crate::posting::input::{self, Customer};
 use crate::push::store::{Bundle, Link};
 use serde_json::{Value, json};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
@@ -52,7 +51,7 @@ impl Books {
     pub(super) async fn draft_customer(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
         let ground = &*self.ground()?;
-        let customer: Customer = read(record, "customers")?;
+        let customer: Customer = input::row(record, "customers")?;
         let own = customer_links(&bundle.links).filter(|link| link.hub_id == customer.id);
         let links: Vec<&Link> = own.collect();
         if links.is_empty() {

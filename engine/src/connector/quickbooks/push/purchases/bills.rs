@@ -1,13 +1,12 @@
 //! Bills: their lines name an account, or a product whose item is purchased. The tax of a purchase
 //! is none of the shop's: a bill that bears some is left to a person.
 
-use super::super::documents::read;
 use super::super::{Books, Ground, fields, items};
 use super::{attention, failed, link_of, on, payload, sent};
 use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key};
-use crate::posting::input::Product;
+use crate::posting::input::{self, Product};
 use crate::posting::numbers::MAX_NUMBER;
 use crate::posting::{compare, money, text};
 use crate::push::store::{Bundle, Link};
@@ -73,10 +72,7 @@ impl Books {
     /// A bill, with its vendor and the items of its lines where they aren't there yet.
     pub(in super::super) async fn draft_bill(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let bill: Bill = match serde_json::from_str(record) {
-            Ok(bill) => bill,
-            Err(error) => return Err(Error::internal(format!("a bill can't be read: {error}"))),
-        };
+        let bill: Bill = input::row(record, "bills")?;
         let ground = &*self.ground()?;
         let link = link_of(Entity::Bills, bill.id, &bundle.links);
         if bill.deleted_at.is_some() {
@@ -248,7 +244,8 @@ fn item_for(
     if let Some(link) = link_of(Entity::Products, product_id, &bundle.links) {
         return Ok(link.remote_id.clone());
     }
-    let products = bundle.products.iter().filter_map(|row| read::<Product>(row, "products").ok());
+    let products =
+        bundle.products.iter().filter_map(|row| input::row::<Product>(row, "products").ok());
     let Some(product) = products.into_iter().find(|product| product.id == product_id) else {
         let message = format!("bill {label}, line {at}: there is no product {product_id}");
         return Err(attention("no_product", message, "Correct the line's product_id."));

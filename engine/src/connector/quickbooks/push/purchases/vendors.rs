@@ -1,6 +1,5 @@
 //! Vendors: found by their link, then by our account number with them, never by name, or made.
 
-use super::super::documents::read;
 use super::super::people::Resolved;
 use super::super::{Books, Ground, fields};
 use super::{attention, failed, link_of, on, payload, sent};
@@ -8,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::Entity;
 use crate::plan::{Action, Draft, Key};
 use crate::posting::customers::{self, MAX_NAME};
-use crate::posting::input::Address;
+use crate::posting::input::{self, Address};
 use crate::posting::{compare, text};
 use crate::push::store::{Bundle, Link};
 use jiff::Timestamp;
@@ -66,7 +65,7 @@ impl Books {
     /// A vendor, made, kept in step, or made inactive where it isn't used here any more.
     pub(in super::super) async fn draft_vendor(&self, bundle: &Bundle) -> Result<Vec<Draft>> {
         let Some(record) = &bundle.record else { return Ok(vec![]) };
-        let vendor: Vendor = read(record, "vendors")?;
+        let vendor: Vendor = input::row(record, "vendors")?;
         let ground = &*self.ground()?;
         let Some(link) = link_of(Entity::Vendors, vendor.id, &bundle.links) else {
             if !vendor.is_used() {
@@ -93,7 +92,7 @@ impl Books {
         let Some(row) = bundle.customer.as_deref() else {
             return Err(Error::internal("the vendor of a bill was not loaded"));
         };
-        self.make_vendor(&read(row, "vendors")?, ground).await
+        self.make_vendor(&input::row(row, "vendors")?, ground).await
     }
 
     async fn make_vendor(

@@ -12,6 +12,12 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod cells;
+mod json;
+
+pub use cells::{KEY_BYTES, TEXT_BYTES, check, label};
+pub use json::{Excess, JSON_DEPTH, RECORD_BYTES, check_json, check_record};
+
 /// Bytes of one answer, unpacked, unless a client says otherwise.
 pub const RESPONSE_BYTES: usize = 8 << 20;
 
@@ -50,106 +56,6 @@ pub const LIST_PAGES: u64 = 10_000;
 
 /// Characters of a foreign text that are looked at, masked and shown.
 pub const TEXT_CHARS: usize = 2000;
-
-/// What one record's JSON may be.
-const RECORD_BYTES: usize = 2 << 20;
-const RECORD_VALUES: usize = 200_000;
-const RECORD_DEPTH: usize = 48;
-/// `jsonb` keeps `1e131000` and writes out every zero of it: a dump of such numbers never ends.
-const NUMBER_CHARS: usize = 400;
-const EXPONENT: u32 = 400;
-
-/// A limit that a record's JSON is beyond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excess {
-    Bytes,
-    Values,
-    Depth,
-    Number,
-}
-
-impl fmt::Display for Excess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Excess::Bytes => write!(f, "its JSON is larger than {} MiB", RECORD_BYTES >> 20),
-            Excess::Values => write!(f, "its JSON holds more than {RECORD_VALUES} values"),
-            Excess::Depth => write!(f, "its JSON is nested deeper than {RECORD_DEPTH} levels"),
-            Excess::Number => write!(
-                f,
-                "its JSON holds a number of more than {NUMBER_CHARS} digits, or with an exponent beyond {EXPONENT}"
-            ),
-        }
-    }
-}
-
-/// Is a record's JSON within the limits? One pass over the text, without memory of its own; `raw`
-/// is valid JSON.
-pub fn check_record(raw: &RawValue) -> Result<(), Excess> {
-    let text = raw.get().as_bytes();
-    if text.len() > RECORD_BYTES {
-        return Err(Excess::Bytes);
-    }
-    let (mut depth, mut values, mut at) = (0usize, 0usize, 0usize);
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(text, at + 1);
-                continue;
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                values += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => values += 1,
-            b'0'..=b'9' => {
-                at = number_end(text, at)?;
-                continue;
-            }
-            _ => {}
-        }
-        if depth > RECORD_DEPTH {
-            return Err(Excess::Depth);
-        }
-        if values > RECORD_VALUES {
-            return Err(Excess::Values);
-        }
-        at += 1;
-    }
-    Ok(())
-}
-
-/// Where a string ends whose first character is at `at`.
-fn string_end(text: &[u8], mut at: usize) -> usize {
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    at
-}
-
-fn number_end(text: &[u8], start: usize) -> Result<usize, Excess> {
-    let mut at = start;
-    let mut exponent: Option<u32> = None;
-    while let Some(&byte) = text.get(at) {
-        match (byte, &mut exponent) {
-            (b'0'..=b'9', Some(e)) => {
-                *e = e.saturating_mul(10).saturating_add((byte - b'0').into())
-            }
-            (b'e' | b'E', _) => exponent = Some(0),
-            (b'0'..=b'9' | b'.' | b'+' | b'-', _) => {}
-            _ => break,
-        }
-        at += 1;
-    }
-    match at - start > NUMBER_CHARS || exponent.is_some_and(|e| e > EXPONENT) {
-        true => Err(Excess::Number),
-        false => Ok(at),
-    }
-}
 
 /// The first elements of a JSON array, and whether there were more than that.
 #[derive(Debug, Default)]
@@ -297,5 +203,4 @@ impl WalkGuard {
 }
 
 #[cfg(test)]
-#[path = "limits_tests.rs"]
 mod tests;
