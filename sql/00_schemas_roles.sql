@@ -58,7 +58,7 @@ declare
     member_name text;
 begin
     foreach role_name in array array['easysync_owner', 'easysync_worker', 'easysync_viewer', 'easysync_operator',
-                                     'easysync_admin', 'easysync_webhook'] loop
+                                     'easysync_admin', 'easysync_webhook', 'easysync_dba'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
             begin
                 execute format('create role %I nologin', role_name);
@@ -107,6 +107,6 @@ begin
 end
 $$;
 
-grant usage on schema easysync to easysync_viewer, easysync_webhook;
+grant usage on schema easysync to easysync_viewer, easysync_webhook, easysync_dba;
 -- The worker's identity for our own tables (it writes hub tables as their owner).
 grant usage on schema easysync, easysync_internal to easysync_worker;

@@ -100,6 +100,7 @@ create table easysync_internal.sync_runs (
     undoes bigint,                  -- the sync that it reverses
     confirmed_plans jsonb,          -- confirmed before it was queued: hashes of plans by connection
     requested_by name not null,     -- session user who asked
+    person text,                    -- whom a gateway has verified, where one asked
     sandbox boolean not null default false,
     status text not null default 'queued'
         check (status in ('queued', 'running', 'awaiting_confirmation', 'succeeded', 'partial',
@@ -130,9 +131,13 @@ create table easysync_internal.sync_runs (
 -- One key, one run, while the run is kept: two sessions at once meet here, and only here.
 create unique index sync_runs_idempotency_key on easysync_internal.sync_runs (tenant_id, idempotency_key)
     where idempotency_key is not null;
--- What the worker looks for: the few runs that have not ended.
+-- The few runs that have not ended.
 create index sync_runs_open on easysync_internal.sync_runs (sync_id)
     where status in ('queued', 'running', 'awaiting_confirmation');
+-- What the worker looks for: of each tenant and entity the first, however many wait behind it.
+create index sync_runs_turn on easysync_internal.sync_runs (tenant_id collate "C", entity, sync_id)
+    where status in ('queued', 'running');
+create index sync_runs_in_hand on easysync_internal.sync_runs (tenant_id collate "C") where status = 'running';
 -- The view's lists, newest first, whole and by the filters of the console. Only status changes while a
 -- run lives.
 create index sync_runs_tenant on easysync_internal.sync_runs (tenant_id, sync_id);
@@ -457,6 +462,7 @@ create table easysync_internal.audit_log (
     tenant_id text not null,
     session_user_name name not null,
     current_user_name name not null,
+    person text,                    -- whom a gateway has verified
     action text not null,
     object text,
     old_value jsonb,

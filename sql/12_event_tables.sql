@@ -78,9 +78,11 @@ create table easysync_internal.webhook_events (
     attempts integer not null default 0,
     next_attempt_at timestamptz
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
--- What the worker looks for: the few that nobody has taken up.
-create index webhook_events_open on easysync_internal.webhook_events (event_id)
+-- What the worker looks for: the few that nobody has taken up, of each tenant in turn.
+create index webhook_events_open on easysync_internal.webhook_events (tenant_id collate "C", event_id)
     where status in ('received', 'accepted') and sync_id is null;
+create index webhook_events_retries on easysync_internal.webhook_events (next_attempt_at)
+    where status in ('received', 'accepted') and sync_id is null and next_attempt_at is not null;
 create index webhook_events_tenant on easysync_internal.webhook_events (tenant_id, event_id);
 create index webhook_events_status on easysync_internal.webhook_events (tenant_id, status, event_id);
 create index webhook_events_connection on easysync_internal.webhook_events (tenant_id, connection, event_id);

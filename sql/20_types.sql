@@ -107,9 +107,9 @@ create function easysync_internal.audit(tenant text, action text, object text, o
     returns void
     language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-    insert into easysync_internal.audit_log (tenant_id, session_user_name, current_user_name, action, object,
+    insert into easysync_internal.audit_log (tenant_id, session_user_name, current_user_name, person, action, object,
                                              old_value, new_value, sync_id, client_addr)
-    select tenant, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user),
+    select tenant, session_user, easysync_internal.acting_role(), easysync_internal.person(),
            action, object, old_value, new_value, sync_id, inet_client_addr()
 $$;
 

@@ -160,6 +160,7 @@ create function easysync_internal.check_word(term text, word text, plural text) 
     language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.check_size(term, word);
     if word is null or word <> all (easysync_internal.words_of(term)) then
         perform easysync_internal.raise_argument(
             format('unknown %s %s', replace(term, '_', ' '), coalesce('"' || word || '"', 'NULL')),

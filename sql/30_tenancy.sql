@@ -3,22 +3,68 @@
 -- its sandbox is decided here, too.
 --
 -- A tenant is chosen by the setting easysync.tenant_id, which anyone can set: it only selects among
--- the tenants that tenant_members gives to the session's user. Under a role of easysync.gateway_roles
--- (PostgREST's authenticator, which has verified the token) the claim counts instead.
+-- the tenants that tenant_members gives to the session's user. Behind a gateway (18_session.sql) the
+-- token's claim alone decides: a token without a usable one sees nothing and may do nothing.
 
--- The claim `tenant_id` of the verified token; null: no gateway session, or no such claim.
-create function easysync_internal.claimed_tenant() returns text
+-- 1 to 63 letters, digits, "_", ".", ":", "-".
+create function easysync_internal.is_tenant_name(tenant text) returns boolean
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$ select coalesce(tenant ~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$', false) $$;
+
+-- Does anybody, or anything of ours, belong to the tenant.
+create function easysync_internal.tenant_exists(tenant text) returns boolean
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select tenant = 'default'
+        or exists (select from easysync_internal.tenant_members as m where m.tenant_id = tenant)
+        or exists (select from easysync_internal.connections as c where c.tenant_id = tenant)
+        or exists (select from easysync_internal.settings as s where s.tenant_id = tenant)
+        or exists (select from easysync_internal.sync_runs as r where r.tenant_id = tenant)
+        or exists (select from easysync_internal.sandboxes as x where x.tenant_id = tenant)
+$$;
+
+-- Does the ledger know the tenant: its hub, its links or its writes outlived whoever worked here under
+-- that name (DROP EXTENSION leaves them). PL/pgSQL: the ledger may not be there.
+create function easysync_internal.is_in_ledger(tenant text) returns boolean
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not easysync_internal.is_gateway(session_user) then
-        return null;
+    -- All of its tables are made at once (15_ledger.sql).
+    if to_regclass('easysync_ledger.tenants') is null then
+        return false;
     end if;
-    return nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'tenant_id', '');
-exception when invalid_text_representation then
-    -- Claims that are no JSON claim nothing.
-    return null;
+    return exists (select from easysync_ledger.tenants as t where t.tenant_id = tenant)
+        or exists (select from easysync_ledger.links as l where l.tenant_id = tenant)
+        or exists (select from easysync_ledger.sync_requests as r where r.tenant_id = tenant);
 end
+$$;
+
+-- Nobody works under that name, and records of somebody who did are still there: it is given by a
+-- member of easysync_dba, not to whoever comes first.
+create function easysync_internal.is_left_behind(tenant text) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$ select not easysync_internal.tenant_exists(tenant) and easysync_internal.is_in_ledger(tenant) $$;
+
+-- The tenant that the verified token names; null: it names none, or one that it can't have. A sandbox is
+-- reached by its tenant, and only while it is on.
+create function easysync_internal.claimed_tenant() returns text
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select c.tenant
+    from easysync_internal.claimed_text('tenant_id') as c (tenant)
+    where easysync_internal.is_tenant_name(c.tenant) and not easysync_internal.is_twin(c.tenant)
+      and (c.tenant not like '%:sandbox' or easysync_internal.tenant_exists(c.tenant))
+$$;
+
+-- Live tenants of whom anything is here.
+create function easysync_internal.known_tenants() returns text[]
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(distinct t order by t)
+    from (select 'default' union all select m.tenant_id from easysync_internal.tenant_members as m
+          union all select s.tenant_id from easysync_internal.sandboxes as s
+          union all select c.tenant_id from easysync_internal.connections as c) as known (t)
+    where not easysync_internal.is_twin(t)
 $$;
 
 -- The live tenants that are the session's own.
@@ -26,27 +72,21 @@ create function easysync_internal.own_tenants() returns text[]
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    claim text := easysync_internal.claimed_tenant();
     in_hand text := easysync_internal.tenant_in_hand();
-    tenants text[];
+    claim text;
 begin
     -- Code of a hub's owner (a trigger, a policy), run while the hub is read or written: it is let to
     -- that tenant, whoever's session it is.
     if in_hand is not null then
         return array[coalesce(easysync_internal.live_of(in_hand), in_hand)];
     end if;
-    if claim is not null then
-        -- A sandbox is reached by its tenant, and only while it is on.
-        return case when easysync_internal.is_twin(claim) then array[]::text[] else array[claim] end;
+    if easysync_internal.is_gateway() then
+        claim := easysync_internal.claimed_tenant();
+        return case when claim is null or easysync_internal.is_left_behind(claim) then array[]::text[] else array[claim] end;
     end if;
     -- The worker serves every tenant.
-    if easysync_internal.is_worker_session() or (select rolsuper from pg_roles where rolname = session_user) then
-        select array_agg(distinct t order by t) into tenants
-        from (select 'default' union all select tenant_id from easysync_internal.tenant_members
-              union all select tenant_id from easysync_internal.sandboxes
-              union all select tenant_id from easysync_internal.connections) as known (t)
-        where not easysync_internal.is_twin(t);
-        return tenants;
+    if easysync_internal.is_worker_session() or easysync_internal.owns_installation() then
+        return easysync_internal.known_tenants();
     end if;
     -- Nobody is a member of anything: an installation for one tenant, open to every easysync role.
     if not exists (select from easysync_internal.tenant_members) then
@@ -54,11 +94,11 @@ begin
                       or pg_has_role(session_user, 'easysync_webhook', 'member')
                     then array['default'] else array[]::text[] end;
     end if;
-    select coalesce(array_agg(distinct m.tenant_id order by m.tenant_id), '{}') into tenants
-    from easysync_internal.tenant_members as m
-    join pg_roles as r on r.rolname = m.role_name
-    where pg_has_role(session_user, r.oid, 'member');
-    return tenants;
+    return array(select distinct m.tenant_id
+                 from easysync_internal.tenant_members as m
+                 join pg_roles as r on r.rolname = m.role_name
+                 where pg_has_role(session_user, r.oid, 'member')
+                 order by m.tenant_id);
 end
 $$;
 
@@ -83,6 +123,26 @@ as $$
                     nullif(current_setting('easysync.tenant_id', true), ''))
 $$;
 
+-- Why the session has no tenant, and who can change that.
+create function easysync_internal.raise_no_tenant() returns void
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    claim text := easysync_internal.claimed_tenant();
+begin
+    if claim is not null then
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not open: records of an earlier one of that name are here', claim),
+            'category: authentication, code: tenant_left_behind',
+            format('A member of easysync_dba opens it: SELECT easysync.add_tenant_member(%L, %L);', session_user, claim));
+    elsif easysync_internal.is_gateway() then
+        perform easysync_internal.raise_error('42501', 'the token names no tenant', 'category: authentication, code: no_tenant',
+            'It needs a claim "tenant_id": a text of 1 to 63 letters, digits, "_", ".", ":", "-".');
+    end if;
+    perform easysync_internal.raise_error('42501', format('role "%s" may see no tenant', session_user),
+        'category: authentication, code: no_tenant', 'A member of easysync_dba grants one with easysync.add_tenant_member.');
+end
+$$;
+
 -- The live tenant that the session works for.
 create function easysync_internal.selected_tenant() returns text
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -91,24 +151,22 @@ declare
     allowed text[] := easysync_internal.own_tenants();
     asked text := nullif(easysync_internal.asked_tenant(), '*');
 begin
+    if cardinality(allowed) = 0 then
+        perform easysync_internal.raise_no_tenant();
+    end if;
     if asked = any (allowed) then
         return asked;
     end if;
     if asked is not null then
-        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', asked),
+        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', left(asked, 71)),
             'category: authentication, code: tenant_not_allowed',
-            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
+            format('Tenants: %s.', array_to_string(allowed, ', ')));
     end if;
     if 'default' = any (allowed) then
         return 'default';
     end if;
     if cardinality(allowed) = 1 then
         return allowed[1];
-    end if;
-    if cardinality(allowed) = 0 then
-        perform easysync_internal.raise_error('42501', format('role "%s" may see no tenant', session_user),
-            'category: authentication, code: no_tenant',
-            'An admin grants one with easysync.add_tenant_member.');
     end if;
     perform easysync_internal.raise_argument('several tenants, and none is selected',
         format('SET easysync.tenant_id to one of: %s.', array_to_string(allowed, ', ')));
@@ -156,91 +214,4 @@ as $$
 begin
     return array(select easysync_internal.in_force(s.tenant) from unnest(easysync_internal.selected_tenants()) as s (tenant));
 end
-$$;
-
-create function easysync.add_tenant_member(role name, tenant text) returns void
-    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    allowed text[] := easysync_internal.own_tenants();
-    is_super boolean := (select rolsuper from pg_roles where rolname = session_user);
-    first_member boolean := not exists (select from easysync_internal.tenant_members);
-begin
-    if add_tenant_member.tenant is null or add_tenant_member.tenant !~ '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}$' then
-        perform easysync_internal.raise_argument(format('invalid tenant %s', coalesce('"' || add_tenant_member.tenant || '"', 'NULL')),
-            'A tenant is 1 to 63 letters, digits, "_", ".", ":", "-".');
-    end if;
-    if add_tenant_member.tenant like '%:sandbox'
-       and (easysync_internal.is_twin(add_tenant_member.tenant) or not easysync_internal.tenant_exists(add_tenant_member.tenant)) then
-        perform easysync_internal.raise_argument(format('"%s" is the name of a sandbox', add_tenant_member.tenant),
-            'Members of a tenant are members of its sandbox, too.');
-    end if;
-    if not exists (select from pg_roles where rolname = add_tenant_member.role) then
-        perform easysync_internal.raise_argument(format('unknown role %s', coalesce('"' || add_tenant_member.role || '"', 'NULL')),
-            'Create the role first; \du lists them.');
-    end if;
-    -- An admin of one tenant opens no door to another; a tenant that nobody has yet is free.
-    if not is_super and add_tenant_member.tenant <> all (allowed)
-       and easysync_internal.tenant_exists(add_tenant_member.tenant) then
-        perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', add_tenant_member.tenant),
-            'category: authentication, code: tenant_not_allowed',
-            format('Tenants: %s.', coalesce(nullif(array_to_string(allowed, ', '), ''), 'none')));
-    end if;
-    -- The first member closes the open default: whoever adds it does not lock himself out.
-    if first_member and not is_super then
-        insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
-        values ('default', session_user, session_user);
-        perform easysync_internal.audit('default', 'add_tenant_member', session_user::text, null, to_jsonb('default'::text));
-        raise notice 'tenant "default" is closed to other roles from now on; "%" stays a member', session_user;
-    end if;
-    insert into easysync_internal.tenant_members (tenant_id, role_name, added_by)
-    values (add_tenant_member.tenant, add_tenant_member.role, session_user)
-    on conflict (tenant_id, role_name) do nothing;
-    if found then
-        perform easysync_internal.audit(add_tenant_member.tenant, 'add_tenant_member', add_tenant_member.role::text,
-                                        null, to_jsonb(add_tenant_member.tenant));
-    end if;
-end
-$$;
-comment on function easysync.add_tenant_member(name, text) is 'Let a role see a tenant';
-
-create function easysync.remove_tenant_member(role name, tenant text) returns boolean
-    language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    removed boolean;
-begin
-    if remove_tenant_member.tenant is null
-       or remove_tenant_member.tenant <> all (easysync.allowed_tenants()) then
-        return false;
-    end if;
-    delete from easysync_internal.tenant_members
-    where tenant_id = remove_tenant_member.tenant and role_name = remove_tenant_member.role;
-    removed := found;
-    if removed then
-        perform easysync_internal.audit(remove_tenant_member.tenant, 'remove_tenant_member', remove_tenant_member.role::text,
-                                        to_jsonb(remove_tenant_member.tenant), null);
-        -- The other way round of the rule above: no member at all means open again.
-        if not exists (select from easysync_internal.tenant_members) then
-            raise warning 'no tenant has a member now: tenant "default" is open to every easysync role'
-                using hint = 'Add one with easysync.add_tenant_member to close it.';
-        end if;
-    end if;
-    return removed;
-end
-$$;
-comment on function easysync.remove_tenant_member(name, text) is 'Take back what add_tenant_member gave';
-
--- Does anybody, or anything of ours, belong to the tenant.
-create function easysync_internal.tenant_exists(tenant text) returns boolean
-    language sql stable set search_path = pg_catalog, pg_temp
-as $$
-    select tenant = 'default'
-        or exists (select from easysync_internal.tenant_members as m where m.tenant_id = tenant)
-        or exists (select from easysync_internal.connections as c where c.tenant_id = tenant)
-        or exists (select from easysync_internal.settings as s where s.tenant_id = tenant)
-        or exists (select from easysync_internal.sync_runs as r where r.tenant_id = tenant)
-        or exists (select from easysync_internal.sandboxes as x where x.tenant_id = tenant)
 $$;

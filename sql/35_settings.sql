@@ -85,6 +85,7 @@ as $$
 declare
     definition record;
 begin
+    perform easysync_internal.check_size('name', setting_name);
     select * into definition from easysync_internal.setting_definitions() as d where d.name = setting_name;
     if not found then
         perform easysync_internal.raise_argument(format('unknown setting %s', coalesce('"' || setting_name || '"', 'NULL')),
@@ -107,6 +108,7 @@ begin
         perform easysync_internal.raise_argument(format('"%s" needs a value', set_setting.name),
             'easysync.reset_setting goes back to the default.');
     end if;
+    perform easysync_internal.check_size('value', set_setting.value);
     perform easysync_internal.check_setting(definition, set_setting.value);
     insert into easysync_internal.settings as s (tenant_id, name, value, changed_by)
     values (tenant, set_setting.name, set_setting.value, session_user)

@@ -15,6 +15,7 @@ declare
     hub_owner name;
     made integer;
 begin
+    perform easysync_internal.check_size('schema', hub);
     if hub is null or hub = '' or hub ~ '^pg_' or length(hub) > 63
        or hub in ('information_schema', 'easysync', 'easysync_internal', 'easysync_ledger') then
         perform easysync_internal.raise_argument(format('a hub can not be in schema %s', coalesce('"' || hub || '"', 'NULL')),

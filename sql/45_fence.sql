@@ -155,9 +155,9 @@ $$;
 create function easysync.fence(reason text default null) returns boolean
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
-declare
-    tenant text := easysync.current_tenant();
 begin
+    perform easysync_internal.check_size('reason', fence.reason);
+    perform easysync_internal.check_dba('fence');
     if exists (select from easysync_internal.identity where fenced_at is not null) then
         return false;
     end if;
@@ -166,7 +166,7 @@ begin
     values (clock_timestamp(), session_user, easysync_internal.masked(fence.reason))
     on conflict (singleton) do update
         set fenced_at = excluded.fenced_at, fenced_by = excluded.fenced_by, fence_reason = excluded.fence_reason;
-    perform easysync_internal.audit(tenant, 'fence', current_database(), 'false',
+    perform easysync_internal.audit(easysync_internal.audited_tenant(), 'fence', current_database(), 'false',
         jsonb_build_object('fenced', true, 'reason', easysync_internal.masked(fence.reason)));
     perform easysync_internal.wake();
     return true;
@@ -178,13 +178,15 @@ create function easysync.unfence(mode text) returns boolean
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    live text := easysync_internal.selected_tenant();
+    tenant text;
     was record;
     here record;
     accounts text;
     others integer;
 begin
+    perform easysync_internal.check_dba('unfence');
     perform easysync_internal.check_word('unfence_mode', mode, 'Modes');
+    tenant := easysync_internal.audited_tenant();
     if pg_is_in_recovery() then
         perform easysync_internal.raise_argument('a standby can not be unfenced', 'Promote it first.');
     end if;
@@ -209,7 +211,7 @@ begin
         here.system_identifier, here.database_oid, here.instance, here.timeline, here.major;
     -- A copy goes on in its sandbox, whose log begins with what made it one.
     perform easysync_internal.audit(t.id, 'unfence', mode, to_jsonb(was.reason), to_jsonb(here))
-    from (select live as id union select easysync_internal.in_force(live)) as t;
+    from (select tenant as id union select easysync_internal.audited_tenant()) as t;
     perform easysync_internal.wake();
     return true;
 end

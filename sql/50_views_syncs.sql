@@ -34,6 +34,7 @@ select r.sync_id,
            'filters', r.filters, 'ids', to_jsonb(r.ids), 'idempotency_key', r.idempotency_key,
            'schedule', r.schedule, 'undoes', r.undoes, 'dry_run', case when r.dry_run then true end)) as request,
        r.requested_by,
+       r.person,
        r.sandbox,
        r.tenant_id
 from easysync_internal.visible_sync_runs as r
@@ -71,6 +72,7 @@ comment on column easysync.sync_runs.error_message is 'what went wrong; for oper
 comment on column easysync.sync_runs.error_hint is 'what to do';
 comment on column easysync.sync_runs.request is 'filters, ids, idempotency_key, schedule, undoes';
 comment on column easysync.sync_runs.requested_by is 'role that asked';
+comment on column easysync.sync_runs.person is 'whom a gateway has verified: e-mail, else subject';
 comment on column easysync.sync_runs.sandbox is 'ran in the sandbox';
 comment on column easysync.sync_runs.tenant_id is 'tenant (last column of every view)';
 

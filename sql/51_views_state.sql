@@ -178,7 +178,7 @@ comment on column easysync.links.deleted_at is 'gone there';
 comment on column easysync.links.tenant_id is 'tenant (last column of every view)';
 
 create view easysync.audit_log with (security_barrier) as
-select a.audit_id, a.audited_at, a.session_user_name, a.current_user_name, a.action, a.object, a.old_value, a.new_value,
+select a.audit_id, a.audited_at, a.session_user_name, a.current_user_name, a.person, a.action, a.object, a.old_value, a.new_value,
        a.sync_id, a.client_addr, a.tenant_id
 from easysync_internal.visible_audit_log as a
 where a.route = (select easysync_internal.visible_tenant());
@@ -187,6 +187,7 @@ comment on column easysync.audit_log.audit_id is 'key';
 comment on column easysync.audit_log.audited_at is 'when';
 comment on column easysync.audit_log.session_user_name is 'login role';
 comment on column easysync.audit_log.current_user_name is 'role in force';
+comment on column easysync.audit_log.person is 'whom a gateway has verified: e-mail, else subject';
 comment on column easysync.audit_log.action is 'function called';
 comment on column easysync.audit_log.object is 'on what';
 comment on column easysync.audit_log.old_value is 'from';

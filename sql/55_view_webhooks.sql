@@ -47,12 +47,23 @@ begin
 end
 $$;
 
+-- Before anything of a delivery is looked at.
+create function easysync_internal.check_delivery_size(connection text, headers jsonb, body text) returns void
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select easysync_internal.check_size('connection', connection), easysync_internal.check_size('headers', headers),
+           easysync_internal.check_size('body', body);
+    select null::void
+$$;
+
 create function easysync_internal.take_delivery() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform easysync_internal.hide_parameters();
-    new.tenant_id := coalesce(new.tenant_id, 'default');
+    perform easysync_internal.check_size('tenant_id', new.tenant_id);
+    perform easysync_internal.check_delivery_size(new.connection, new.headers, new.body);
+    new.tenant_id := coalesce(new.tenant_id, easysync_internal.selected_tenant());
     if new.tenant_id <> all (easysync_internal.selected_tenants() || easysync_internal.visible_tenants()) then
         perform easysync_internal.raise_error('42501', format('tenant "%s" is not one of yours', left(new.tenant_id, 63)),
             'category: authentication, code: tenant_not_allowed', 'Leave out tenant_id, or SET easysync.tenant_id to one of your own.');

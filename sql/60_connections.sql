@@ -18,6 +18,7 @@ as $$
 declare
     known easysync_internal.connections;
 begin
+    perform easysync_internal.check_size('connection', connection_name);
     select * into known from easysync_internal.connections as c where c.tenant_id = tenant and c.name = connection_name;
     if not found then
         perform easysync_internal.raise_error('YS404', format('unknown connection %s', coalesce('"' || connection_name || '"', 'NULL')),
@@ -35,6 +36,7 @@ create function easysync_internal.check_object(argument text, value jsonb, nulla
     language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.check_size(argument, value);
     if value is null and nullable then
         return;
     end if;
@@ -96,6 +98,7 @@ declare
     answer jsonb;
 begin
     perform easysync_internal.hide_parameters();
+    perform easysync_internal.check_size('name', connect.name);
     if connect.name is null or connect.name !~ '^[a-z][a-z0-9_]{0,62}$' then
         perform easysync_internal.raise_argument(format('invalid connection name %s', coalesce('"' || connect.name || '"', 'NULL')),
             'A name is a lower-case letter, then up to 62 of lower-case letters, digits and "_".');
@@ -166,28 +169,59 @@ as $$
       and regexp_replace(c.account, '^(https?://)?(www\.)?', '') = regexp_replace(counterpart.account_key, '^(https?://)?(www\.)?', '')
 $$;
 
--- The tenant's hub: the one it has, else schema commerce, made when it isn't there.
+-- The schema of a tenant that has no hub yet: commerce for the first one, `commerce_<tenant>` for others.
+-- A name that Postgres, or another tenant, would take differently gets a digest of the tenant's name
+-- behind two underscores, which no plain name has: `North` and `north`, and `sandbox`, whose hub would
+-- bear the name of a sandbox' hub. So does one whose schema is somebody else's already.
+create function easysync_internal.default_hub(tenant text) returns text
+    language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    plain text := 'commerce_' || tenant;
+    apart text := 'commerce_' || left(regexp_replace(lower(tenant), '[^a-z0-9]+', '_', 'g'), 24) || '__' || left(encode(sha256(convert_to(tenant, 'UTF8')), 'hex'), 16);
+begin
+    if not exists (select from easysync_ledger.tenants as t
+                   where t.tenant_id not in (tenant, easysync_internal.twin_of(tenant))) then
+        return 'commerce';
+    end if;
+    return case when tenant ~ '^[a-z0-9]+(_[a-z0-9]+)*$' and length(tenant) <= 40 and tenant !~ 'sandbox$'
+                     and not easysync_internal.is_hub_of_another(tenant, plain)
+                     and not exists (select from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+                                     where n.nspname = plain and not easysync_internal.acts_as(session_user, r.rolname))
+                then plain else apart end;
+end
+$$;
+
+create function easysync_internal.is_hub_of_another(tenant text, schema_name text) returns boolean
+    language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from easysync_ledger.tenants as t
+                   where t.hub_schema = schema_name and t.tenant_id <> tenant)
+$$;
+
+-- The tenant's hub: the one it has, else one of its own, made when it isn't there. Two tenants share one
+-- where the owner of its tables has said so: create_hub, called for the second with the first one's schema.
 create function easysync_internal.prepare_hub(tenant text) returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 declare
     hub text;
+    live text := coalesce(easysync_internal.live_of(tenant), tenant);
 begin
     perform easysync_internal.create_ledger();
-    hub := coalesce(easysync_internal.hub_schema(tenant), easysync_internal.hub_schema(easysync_internal.live_of(tenant)), 'commerce');
+    hub := coalesce(easysync_internal.hub_schema(tenant), easysync_internal.hub_schema(live), easysync_internal.default_hub(live));
     if easysync_internal.is_twin(tenant) then
         hub := easysync_internal.sandbox_hub(hub);
     end if;
-    if exists (select from easysync_internal.hub_tables() as t where easysync_internal.relation_of(hub, t.table_name) is null)
+    -- Whoever shares a hub that another tenant has must own it: create_hub looks.
+    if easysync_internal.hub_schema(tenant) is distinct from hub
+       or exists (select from easysync_internal.hub_tables() as t where easysync_internal.relation_of(hub, t.table_name) is null)
        or not exists (select from easysync_ledger.hubs as h where h.schema_name = hub)
        -- Before a DROP EXTENSION took them away there were triggers.
        or exists (select from easysync_internal.hub_tables() as t
                   where not exists (select from pg_trigger as g where g.tgname = 'easysync_insert'
                                     and g.tgrelid = easysync_internal.relation_of(hub, t.table_name))) then
         perform easysync.create_hub(hub);
-    elsif easysync_internal.hub_schema(tenant) is distinct from hub then
-        -- Made before, for another tenant: whoever owns it may share it.
-        perform easysync_internal.note_hub(tenant, hub, easysync_internal.owner_of_hub(hub));
     end if;
 end
 $$;
@@ -373,6 +407,7 @@ declare
     tenant text := easysync.current_tenant();
     known easysync_internal.connections := easysync_internal.known_connection(tenant, disable.connection);
 begin
+    perform easysync_internal.check_size('reason', disable.reason);
     update easysync_internal.connections as c
     set status = 'disabled', status_reason = coalesce(easysync_internal.masked(disable.reason), format('disabled by %s', session_user)),
         status_hint = null, changed_at = now()
@@ -392,6 +427,7 @@ declare
     tenant text := easysync.current_tenant();
     known easysync_internal.connections;
 begin
+    perform easysync_internal.check_size('connection', disconnect.connection);
     delete from easysync_internal.connections as c where c.tenant_id = tenant and c.name = disconnect.connection
     returning * into known;
     if not found then

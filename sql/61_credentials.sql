@@ -75,10 +75,10 @@ create function easysync.rotate_encryption_key(step text default 'both') returns
     language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    tenant text := easysync.current_tenant();
     before jsonb;
     answer jsonb;
 begin
+    perform easysync_internal.check_dba('rotate_encryption_key');
     perform easysync_internal.check_word('key_step', step, 'Steps');
     -- A standby that is promoted before it has the new key could open nothing.
     if step = 'both' and exists (select from pg_stat_get_wal_senders() as s where s.pid is not null) then
@@ -89,7 +89,7 @@ begin
     before := (select jsonb_agg(distinct c.key_id) from easysync_internal.connections as c where c.sealed is not null);
     answer := easysync_internal.rotate_key(step);
     perform easysync_internal.raise_answer(answer -> 'errors', 'key file');
-    perform easysync_internal.audit(tenant, 'rotate_encryption_key', step, jsonb_build_object('key_ids', before), answer);
+    perform easysync_internal.audit(easysync_internal.audited_tenant(), 'rotate_encryption_key', step, jsonb_build_object('key_ids', before), answer);
     return coalesce((answer ->> 'resealed')::integer, 0);
 end
 $$;

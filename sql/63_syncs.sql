@@ -8,6 +8,7 @@ as $$
 declare
     carriers text[];
 begin
+    perform easysync_internal.check_size('ids', ids);
     perform easysync_internal.check_word('entity', entity, 'Entities');
     checked_mode := coalesce(mode, 'incremental');
     perform easysync_internal.check_word('mode', checked_mode, 'Modes');
@@ -62,8 +63,6 @@ declare
 begin
     if cardinality(ids) = 0 or array_ndims(ids) > 1 then
         perform easysync_internal.raise_argument('ids must be a list with one id at least', 'E.g. ids => ''{175,176}''.');
-    elsif cardinality(ids) > 10000 then
-        perform easysync_internal.raise_argument(format('%s ids are too many', cardinality(ids)), 'At most 10000; use filters, or mode => ''full''.');
     end if;
     -- The first one that can't be.
     select coalesce(i.id, 'NULL') into odd from unnest(ids) with ordinality as i (id, nr)
@@ -92,9 +91,9 @@ declare
 begin
     loop
         insert into easysync_internal.sync_runs as r
-            (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, sandbox)
+            (tenant_id, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, dry_run, requested_by, person, sandbox)
         values (tenant, entity, mode, connection, ids, filters, idempotency_key, triggered_by, failure_ids, looks_only, session_user,
-                easysync_internal.is_twin(tenant))
+                easysync_internal.person(), easysync_internal.is_twin(tenant))
         on conflict do nothing
         returning r.sync_id into new_id;
         if new_id is not null then
@@ -168,7 +167,8 @@ declare
     request record;
     new_id bigint;
 begin
-    if idempotency_key = '' or length(idempotency_key) > 255 then
+    perform easysync_internal.check_size('idempotency_key', idempotency_key);
+    if idempotency_key = '' then
         perform easysync_internal.raise_argument('invalid idempotency key', '1 to 255 characters, or none.');
     end if;
     select * into request from easysync_internal.checked_request(tenant, entity, mode, connection, ids, filters);
@@ -199,6 +199,7 @@ declare
     tenant text := easysync.current_tenant();
     run easysync_internal.sync_runs;
 begin
+    perform easysync_internal.check_size('reason', cancel.reason);
     select * into run from easysync_internal.sync_runs as r
     where r.sync_id = cancel.sync_id and r.tenant_id = tenant for update;
     if not found then

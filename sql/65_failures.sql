@@ -9,6 +9,7 @@ declare
     lot record;
     queued bigint;
 begin
+    perform easysync_internal.check_size('ids', retry.ids);
     if retry.entity is not null then
         perform easysync_internal.check_word('entity', retry.entity, 'Entities');
     end if;
@@ -82,6 +83,7 @@ declare
     tenant text := easysync.current_tenant();
     failure easysync_internal.sync_failures;
 begin
+    perform easysync_internal.check_size('reason', discard_failure.reason);
     update easysync_internal.sync_failures as f set discarded_at = clock_timestamp(), next_attempt_at = null
     where f.failure_id = discard_failure.failure_id and f.tenant_id = tenant and f.discarded_at is null
     returning * into failure;

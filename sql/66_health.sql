@@ -3,20 +3,27 @@
 --
 -- Of the library: worker_status() {"preloaded","running","pid","state",...}.
 
+-- Where nothing else can be said, or may be.
+create function easysync_internal.health_unknown(reason text, cure text) returns jsonb
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object('status', 'down', 'reasons', jsonb_build_array(jsonb_build_object('reason', reason, 'cure', cure)),
+        'version', null, 'worker', null, 'fenced', null, 'sandbox', null, 'queue', null, 'connections', '[]'::jsonb)
+$$;
+
 create function easysync.health() returns jsonb
     language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
     document jsonb;
 begin
+    if cardinality(easysync_internal.own_tenants()) = 0 then
+        return easysync_internal.health_unknown('this session may see no tenant', 'A member of easysync_dba grants one with easysync.add_tenant_member; a gateway''s token needs a claim "tenant_id".');
+    end if;
     document := easysync_internal.health_document();
     return document;
 exception when others then
-    return jsonb_build_object(
-        'status', 'down',
-        'reasons', jsonb_build_array(jsonb_build_object('reason', format('health can not be told: %s', sqlerrm),
-                                                        'cure', 'Look into the server''s log.')),
-        'version', null, 'worker', null, 'fenced', null, 'sandbox', null, 'queue', null, 'connections', '[]'::jsonb);
+    return easysync_internal.health_unknown(format('health can not be told: %s', sqlerrm), 'Look into the server''s log.');
 end
 $$;
 comment on function easysync.health() is 'Everything a monitor asks, as one document';

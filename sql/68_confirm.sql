@@ -13,19 +13,10 @@ $$;
 -- Whom a token is for: the session's user; under a gateway (PostgREST), where all share one, the person of
 -- the token that it has verified.
 create function easysync_internal.asker() returns text
-    language plpgsql stable set search_path = pg_catalog, pg_temp
+    language sql stable set search_path = pg_catalog, pg_temp
 as $$
-declare
-    person text;
-begin
-    if easysync_internal.is_gateway(session_user) then
-        person := nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub';
-    end if;
-    return session_user || coalesce(':' || encode(sha256(convert_to(person, 'UTF8')), 'hex'), '');
-exception when invalid_text_representation then
-    -- Claims that are no JSON claim nothing.
-    return session_user;
-end
+    select session_user || coalesce(':' || encode(sha256(convert_to(
+               coalesce(easysync_internal.claimed_text('sub'), easysync_internal.claimed_text('email')), 'UTF8')), 'hex'), '')
 $$;
 
 create function easysync_internal.raise_token() returns void
@@ -230,6 +221,7 @@ declare
     moved text;
 begin
     perform easysync_internal.hide_parameters();
+    perform easysync_internal.check_size('token', confirm.token);
     select * into known from easysync_internal.confirmations as c where c.token_hash = hash;
     if not found or not easysync_internal.is_good(known, tenant) then
         perform easysync_internal.raise_token();

@@ -10,6 +10,7 @@ declare
     known easysync_internal.connections := easysync_internal.known_connection(tenant, oauth_authorize_url.connection);
     answer jsonb;
 begin
+    perform easysync_internal.check_size('redirect_uri', redirect_uri);
     if known.connector <> 'quickbooks' then
         perform easysync_internal.raise_argument(format('"%s" needs no OAuth: %s has keys of its own', known.name, known.connector),
             'Give them with easysync.set_credentials.');
@@ -35,6 +36,7 @@ declare
     known easysync_internal.connections;
 begin
     perform easysync_internal.hide_parameters();
+    perform easysync_internal.check_size('callback_url', oauth_complete.callback_url);
     perform easysync_internal.check_fence();
     state := easysync_internal.callback_state(oauth_complete.callback_url);
     perform easysync_internal.raise_answer(state -> 'errors', '');

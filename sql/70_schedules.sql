@@ -16,6 +16,7 @@ create function easysync_internal.check_cron_and_zone(cron text, zone text) retu
     language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform easysync_internal.check_size('cron', cron), easysync_internal.check_size('timezone', zone);
     if cron is null then
         perform easysync_internal.raise_argument('a schedule needs a cron expression', 'E.g. ''0 * * * *'': every hour, on the hour.');
     end if;
@@ -52,6 +53,7 @@ as $$
 declare
     known easysync_internal.schedules;
 begin
+    perform easysync_internal.check_size('name', schedule_name);
     select * into known from easysync_internal.schedules as s where s.tenant_id = tenant and s.name = schedule_name for update;
     if not found then
         perform easysync_internal.raise_error('YS404', format('unknown schedule %s', coalesce('"' || schedule_name || '"', 'NULL')),
@@ -94,6 +96,7 @@ declare
     request record;
     new_name text;
 begin
+    perform easysync_internal.check_size('name', schedule.name);
     select * into request from easysync_internal.checked_request(tenant, schedule.entity, schedule.mode, schedule.connection, null, schedule.filters);
     perform easysync_internal.check_cron_and_zone(schedule.cron, schedule.timezone);
     perform easysync_internal.check_word('overlap', schedule.overlap, 'Words');
@@ -121,8 +124,14 @@ as $$
 #variable_conflict use_variable
 declare
     before easysync_internal.schedules;
+    others bigint;
 begin
     select * into before from easysync_internal.schedules as s where s.tenant_id = tenant and s.name = schedule_name for update;
+    -- The worker looks at every schedule of every tenant.
+    select count(*) into others from easysync_internal.schedules as s where s.tenant_id = tenant and s.name <> schedule_name;
+    if others >= (easysync_internal.limit_of('schedules', 'rows')).most then
+        perform easysync_internal.raise_size('schedules', 'rows', others + 1);
+    end if;
     insert into easysync_internal.schedules as s
         (tenant_id, name, entity, mode, connection, cron, timezone, filters, overlap, missed, created_by)
     values (tenant, schedule_name, entity, mode, connection, cron, timezone, filters, overlap, missed, session_user)
@@ -185,6 +194,7 @@ declare
     tenant text := easysync.current_tenant();
     known easysync_internal.schedules;
 begin
+    perform easysync_internal.check_size('name', unschedule.name);
     delete from easysync_internal.schedules as s where s.tenant_id = tenant and s.name = unschedule.name returning * into known;
     if not found then
         return false;

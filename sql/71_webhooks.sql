@@ -34,6 +34,7 @@ declare
     new_id bigint;
 begin
     perform easysync_internal.hide_parameters();
+    perform easysync_internal.check_delivery_size(receive_webhook.connection, receive_webhook.headers, receive_webhook.body);
     if receive_webhook.headers is null or jsonb_typeof(receive_webhook.headers) <> 'object' then
         perform easysync_internal.raise_argument('headers must be a JSON object', 'E.g. {"x-wc-webhook-signature": "...", "x-wc-webhook-topic": "order.updated"}.');
     end if;
@@ -62,6 +63,7 @@ declare
     known easysync_internal.connections;
 begin
     perform easysync_internal.hide_parameters();
+    perform easysync_internal.check_delivery_size(null, given_headers, $1::text);
     for known in select * from easysync_internal.connections as c
                  where c.connector = 'woocommerce' and c.sealed is not null order by c.tenant_id, c.name loop
         if easysync_internal.judge_webhook(known.tenant_id, known.name, given_headers, $1::text) ->> 'verdict' in ('accepted', 'ignored') then
@@ -83,6 +85,7 @@ declare
     known easysync_internal.connections := easysync_internal.known_connection(tenant, register_webhooks.connection);
     answer jsonb;
 begin
+    perform easysync_internal.check_size('url', register_webhooks.url);
     perform easysync_internal.check_fence();
     answer := easysync_internal.webhooks_at(tenant, known.name, coalesce(register_webhooks.url, ''));
     perform easysync_internal.raise_answer(answer -> 'errors', known.name);

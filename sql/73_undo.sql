@@ -45,8 +45,8 @@ begin
     -- Two undos at once: the second waits here, and finds the first.
     perform from easysync_internal.sync_runs as r where r.sync_id = undo.sync_id and r.tenant_id = tenant for update;
     run := easysync_internal.undoable_sync(tenant, undo.sync_id);
-    insert into easysync_internal.sync_runs (tenant_id, entity, mode, connection, triggered_by, undoes, requested_by, sandbox)
-    values (tenant, run.entity, 'ids', run.connection, 'undo', run.sync_id, session_user, run.sandbox)
+    insert into easysync_internal.sync_runs (tenant_id, entity, mode, connection, triggered_by, undoes, requested_by, person, sandbox)
+    values (tenant, run.entity, 'ids', run.connection, 'undo', run.sync_id, session_user, easysync_internal.person(), run.sandbox)
     returning sync_runs.sync_id into new_id;
     perform easysync_internal.audit(tenant, 'undo', run.entity, null, to_jsonb(run.sync_id), new_id);
     perform easysync_internal.warn_if_idle(tenant, new_id, run.entity, run.connection);

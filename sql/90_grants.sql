@@ -46,6 +46,10 @@ grant execute on function easysync.connect(text, text, jsonb, jsonb, boolean), e
     easysync.remove_tenant_member(name, text), easysync.enable_row_security(),
     easysync.oauth_authorize_url(text, text), easysync.oauth_complete(text) to easysync_admin;
 
+-- easysync_dba: the whole installation.
+grant execute on function easysync.fence(text), easysync.unfence(text), easysync.rotate_encryption_key(text),
+    easysync.add_tenant_member(name, text), easysync.remove_tenant_member(name, text) to easysync_dba;
+
 -- easysync_worker: our tables, and the helpers. The audit log is written by audit() alone.
 grant select, insert, update, delete on easysync_internal.connections, easysync_internal.streams, easysync_internal.sync_state,
     easysync_internal.sync_runs, easysync_internal.sync_run_steps, easysync_internal.hub_changes, easysync_internal.sync_queue,

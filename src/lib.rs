@@ -86,11 +86,14 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/12_event_tables.sql", name = "event_tables", requires = ["tables"]);
 extension_sql_file!("../sql/15_ledger.sql", name = "ledger", requires = ["event_tables"]);
-extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["ledger"]);
-extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["types"]);
+extension_sql_file!("../sql/18_session.sql", name = "session", requires = ["ledger"]);
+extension_sql_file!("../sql/20_types.sql", name = "types", requires = ["session"]);
+extension_sql_file!("../sql/22_limits.sql", name = "limits", requires = ["types"]);
+extension_sql_file!("../sql/25_words.sql", name = "words", requires = ["limits"]);
 extension_sql_file!("../sql/28_sandbox.sql", name = "twins", requires = ["words"]);
 extension_sql_file!("../sql/30_tenancy.sql", name = "tenancy", requires = ["twins"]);
-extension_sql_file!("../sql/35_settings.sql", name = "settings", requires = ["tenancy"]);
+extension_sql_file!("../sql/32_members.sql", name = "members", requires = ["tenancy"]);
+extension_sql_file!("../sql/35_settings.sql", name = "settings", requires = ["members"]);
 extension_sql_file!("../sql/40_hub_tables.sql", name = "hub_tables", requires = ["settings"]);
 extension_sql_file!("../sql/41_hub.sql", name = "hub", requires = ["hub_tables"]);
 extension_sql_file!("../sql/42_hub_changes.sql", name = "hub_changes", requires = ["hub"]);

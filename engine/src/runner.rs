@@ -28,6 +28,9 @@ const SHOWN_WAIT_SECONDS: i64 = 2;
 /// Runs in hand at once, whatever the number of tenants.
 const MOST_RUNS: usize = 4;
 
+/// Of one tenant, where there are others: runs that take hours leave them a place.
+pub const MOST_RUNS_OF_TENANT: usize = MOST_RUNS - 1;
+
 /// Wait after the store refused to answer: it may be restarting, or out of space.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 

@@ -1,6 +1,7 @@
 //! The engine's store over SPI. Each call is one job on the worker's thread: one short transaction.
 
 mod changes;
+mod claim;
 mod copy;
 mod diff;
 mod housekeeping;
@@ -65,11 +66,13 @@ pub struct PgStore {
     poll_interval: Duration,
     /// What can't be taken, why, and what helps, as it was last told.
     problems: tokio::sync::Mutex<BTreeMap<&'static str, (String, String)>>,
+    /// Whose run was taken last.
+    turn: Arc<claim::Turn>,
 }
 
 impl PgStore {
     pub fn new(bridge: Arc<Bridge>, epoch: i64, poll_interval: Duration) -> Self {
-        PgStore { bridge, epoch, poll_interval, problems: Default::default() }
+        PgStore { bridge, epoch, poll_interval, problems: Default::default(), turn: Arc::default() }
     }
 
     /// Does it work for a session, in that session's transaction?
@@ -160,8 +163,8 @@ impl PgStore {
 #[async_trait]
 impl Store for PgStore {
     async fn claim_run(&self) -> Result<Option<Run>> {
-        let epoch = self.epoch;
-        let claimed = self.job(move || runs::claim(epoch)).await;
+        let (epoch, turn) = (self.epoch, Arc::clone(&self.turn));
+        let claimed = self.job(move || claim::claim(epoch, &turn)).await;
         self.note_problem("syncs", claimed.as_ref().err()).await;
         claimed
     }

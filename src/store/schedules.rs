@@ -8,6 +8,7 @@ use engine::schedule::{Firing, Missed, ScheduleStore, Scheduled};
 use engine::{Error, Result};
 use jiff::Timestamp;
 
+/// One of each tenant in turn: catching up with many slots takes its time, and is its tenant's own.
 /// Fenced, nothing is due, nor for a tenant that rests; what passes meanwhile was missed.
 const ACTIVE: &str = "select s.tenant_id, s.name, s.cron, s.zone, s.missed,
        easysync_internal.setting(s.tenant_id, 'missed_limit')::bigint,
@@ -15,7 +16,7 @@ const ACTIVE: &str = "select s.tenant_id, s.name, s.cron, s.zone, s.missed,
   from easysync_internal.zoned_schedules s
  where s.active and s.tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
    and (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify')
- order by s.tenant_id, s.name";
+ order by row_number() over (partition by s.tenant_id order by s.decided_at, s.name), s.tenant_id";
 
 fn active() -> DbResult<Vec<Scheduled>> {
     spi::rows(ACTIVE, &[], |row| {

@@ -11,31 +11,51 @@ use engine::store::{Connection, Secret};
 use engine::webhook::{Account, Delivery, Fetch, Headers, Open, Settled, WebhookStore};
 use engine::{Error, Result};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
-/// The partial index `webhook_events_open` holds just these. Sixteen MiB of bodies at a time, or one.
-const OPEN: &str = "select o.event_id, o.tenant_id, o.connection, o.headers, o.body
-  from (select w.event_id, w.tenant_id, w.connection, w.headers, w.body,
-               sum(octet_length(w.body)) over (order by w.event_id) - octet_length(w.body) as before
-          from easysync_internal.webhook_events w
-         where w.status in ('received', 'accepted') and w.sync_id is null and w.event_id > $2
-           and w.tenant_id <> all ((select easysync_internal.resting_tenants())::text[])
-           and (w.status = 'received' or $1 or w.next_attempt_at <= pg_catalog.clock_timestamp()
-                or w.kept and exists (select from easysync_internal.connections c
-                                       where c.tenant_id = w.tenant_id and c.name = w.connection
-                                         and c.status = 'connected'))
-         order by w.event_id limit 500) as o
- where o.before < 16777216 order by o.event_id";
+/// Of each tenant that has any, its share of 500, in turns: whoever has a hundred thousand keeps nobody
+/// waiting. Sixteen MiB of bodies at a time, or one. The partial index `webhook_events_open` holds just
+/// these; the recursion takes a step in it for each tenant.
+const OPEN: &str = "with recursive tenants as (
+    (select w.tenant_id collate \"C\" as id from easysync_internal.webhook_events w
+      where w.status in ('received', 'accepted') and w.sync_id is null
+      order by w.tenant_id collate \"C\" limit 1)
+    union all
+    select (select w.tenant_id collate \"C\" from easysync_internal.webhook_events w
+             where w.status in ('received', 'accepted') and w.sync_id is null
+               and w.tenant_id collate \"C\" > t.id
+             order by w.tenant_id collate \"C\" limit 1)
+      from tenants t where t.id is not null),
+served as (
+    select t.id, coalesce(($2 ->> t.id)::bigint, 0) as after, ceil(500.0 / count(*) over ())::bigint as share
+      from tenants t
+     where t.id is not null and t.id <> all ((select easysync_internal.resting_tenants())::text[]))
+select o.event_id, o.tenant_id, o.connection, o.headers, o.body, o.share
+  from (select n.*, sum(octet_length(n.body)) over (order by n.place, n.event_id) - octet_length(n.body) as before
+          from (select e.*, s.share, row_number() over (partition by s.id order by e.event_id) as place
+                  from served s
+                 cross join lateral (
+                     select w.event_id, w.tenant_id, w.connection, w.headers, w.body
+                       from easysync_internal.webhook_events w
+                      where w.status in ('received', 'accepted') and w.sync_id is null
+                        and w.tenant_id collate \"C\" = s.id and w.event_id > s.after
+                        and (w.status = 'received' or $1 or w.next_attempt_at <= pg_catalog.clock_timestamp()
+                             or w.kept and exists (select from easysync_internal.connections c
+                                                    where c.tenant_id = w.tenant_id and c.name = w.connection
+                                                      and c.status = 'connected'))
+                      order by w.event_id limit s.share) as e) as n) as o
+ where o.before < 16777216 order by o.place, o.event_id";
 
-/// Of tenants that don't rest: is anything open; may it be acted on; is a fetch under way; and the next retry, in milliseconds.
+/// Of tenants that don't rest: is anything open; may it be acted on; whose fetches are under way; and the next retry, in milliseconds.
 const STATE: &str = "with resting as (select easysync_internal.resting_tenants() as ids)
 select exists (select from easysync_internal.webhook_events w
          where w.status in ('received', 'accepted') and w.sync_id is null
            and w.tenant_id <> all ((select ids from resting)::text[])),
        (select f.state from easysync_internal.fence_state() as f) in ('ok', 'verify'),
-       exists (select from easysync_internal.sync_runs r
-                where r.status in ('queued', 'running') and r.triggered_by = 'webhook'
-                  and r.tenant_id <> all ((select ids from resting)::text[])),
+       array(select distinct r.tenant_id from easysync_internal.sync_runs r
+              where r.status in ('queued', 'running') and r.triggered_by = 'webhook'
+                and r.tenant_id <> all ((select ids from resting)::text[])),
        (select (extract(epoch from min(w.next_attempt_at) - pg_catalog.clock_timestamp())
                 * 1000)::bigint
           from easysync_internal.webhook_events w
@@ -43,15 +63,15 @@ select exists (select from easysync_internal.webhook_events w
            and w.next_attempt_at is not null
            and w.tenant_id <> all ((select ids from resting)::text[]))";
 
-/// The most deliveries and bytes handed out at once, as [`OPEN`] has them.
-const MOST: usize = 500;
+/// The most bytes handed out at once, as [`OPEN`] has them.
 const MOST_BYTES: usize = 16 << 20;
 
-fn open(all: bool, after: i64) -> DbResult<Open> {
+fn open(all: bool, after: &HashMap<TenantId, i64>) -> DbResult<Open> {
     let state = spi::rows(STATE, &[], |row| {
         let retry: Option<i64> = row.get(4)?;
+        let fetching: Vec<Option<String>> = required(row, 3)?;
         let open = Open {
-            fetching: required(row, 3)?,
+            fetching: fetching.into_iter().flatten().map(Into::into).collect(),
             next_retry: retry.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
             ..Open::default()
         };
@@ -61,10 +81,14 @@ fn open(all: bool, after: i64) -> DbResult<Open> {
     if !to_do {
         return Ok(Open { next_retry: None, ..open });
     }
-    open.deliveries = spi::rows(OPEN, &[Arg::Bool(Some(all)), after.into()], |row| {
+    let places = after.iter().map(|(tenant, id)| (tenant.to_string(), json!(id))).collect();
+    let args = [Arg::Bool(Some(all)), Arg::Json(Some(Value::Object(places)))];
+    let mut taken: HashMap<TenantId, i64> = HashMap::new();
+    let found = spi::rows(OPEN, &args, |row| {
         // One that can't be read is rejected by itself.
         let headers = row.get::<Value>(4).map(Option::unwrap_or_default);
-        Ok(Delivery {
+        let share: i64 = required(row, 6)?;
+        let delivery = Delivery {
             event_id: required(row, 1)?,
             tenant: required::<String>(row, 2)?.into(),
             connection: required(row, 3)?,
@@ -72,10 +96,17 @@ fn open(all: bool, after: i64) -> DbResult<Open> {
                 .map(|headers| Headers::parse(&headers))
                 .map_err(|_| "its headers can't be read: JSON that is nested too deep".to_owned()),
             body: required(row, 5)?,
-        })
+        };
+        Ok((delivery, share))
     })?;
-    let bytes: usize = open.deliveries.iter().map(|delivery| delivery.body.len()).sum();
-    open.more = open.deliveries.len() >= MOST || bytes >= MOST_BYTES;
+    let mut bytes = 0;
+    for (delivery, share) in found {
+        let count = taken.entry(delivery.tenant.clone()).or_default();
+        *count += 1;
+        bytes += delivery.body.len();
+        open.more |= *count >= share || bytes >= MOST_BYTES;
+        open.deliveries.push(delivery);
+    }
     for delivery in &open.deliveries {
         if !open.accounts.contains_key(&delivery.tenant) {
             open.accounts.insert(delivery.tenant.clone(), accounts(&delivery.tenant)?);
@@ -183,8 +214,8 @@ fn row(settled: &Settled) -> Value {
 
 #[async_trait]
 impl WebhookStore for PgStore {
-    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Open> {
-        let open = self.job(move || open(all, after)).await;
+    async fn open_deliveries(&self, all: bool, after: HashMap<TenantId, i64>) -> Result<Open> {
+        let open = self.job(move || open(all, &after)).await;
         self.note_problem("deliveries", open.as_ref().err()).await;
         open
     }

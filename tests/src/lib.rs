@@ -22,4 +22,5 @@ pub mod run;
 pub mod shop_day;
 pub mod simulator;
 pub mod surface;
+pub mod tenants;
 pub mod torture;

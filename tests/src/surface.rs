@@ -38,38 +38,78 @@ pub struct Naming {
     pub tenant: String,
 }
 
-/// A call of every function of the surface, with all of its arguments.
-pub fn calls(client: &mut Client, naming: &Naming) -> Result<Vec<(String, String)>> {
-    let functions = client.query(
-        "select p.proname::text, coalesce(a.name, ''), format_type(a.type, null)
+/// A function or procedure of the surface, with its arguments.
+#[derive(Debug, Clone)]
+pub struct Function {
+    pub name: String,
+    pub is_procedure: bool,
+    /// Name and type; postgrest_webhook's one argument has no name.
+    pub arguments: Vec<(String, String)>,
+    /// So many of them have no default.
+    pub required: usize,
+}
+
+impl Function {
+    /// A call with the arguments that it can't do without, and the one at the place given.
+    pub fn short_call(&self, naming: &Naming, place: usize, given: &str) -> String {
+        let short = Function {
+            arguments: self
+                .arguments
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other < self.required || *other == place)
+                .map(|(_, argument)| argument.clone())
+                .collect(),
+            ..self.clone()
+        };
+        short.call(naming, Some((place.min(self.required), given)))
+    }
+
+    /// A call with all arguments; the one at the place given has that value instead.
+    pub fn call(&self, naming: &Naming, instead: Option<(usize, &str)>) -> String {
+        let argument = |(place, (name, kind)): (usize, &(String, String))| {
+            let named = if name.is_empty() { String::new() } else { format!("{name} => ") };
+            match instead {
+                Some((other, value)) if other == place => format!("{named}{value}"),
+                _ => format!("{named}{}", value(name, kind, naming)),
+            }
+        };
+        let arguments: Vec<String> = self.arguments.iter().enumerate().map(argument).collect();
+        let verb = if self.is_procedure { "call" } else { "select * from" };
+        format!("{verb} easysync.{}({})", self.name, arguments.join(", "))
+    }
+}
+
+/// Every function and procedure that there is.
+pub fn functions(client: &mut Client) -> Result<Vec<Function>> {
+    let rows = client.query(
+        "select p.proname::text, p.prokind = 'p', a.name, a.type, (p.pronargs - p.pronargdefaults)::int
          from pg_proc p
-         left join lateral (
-             select u.position, u.name, u.type
+         cross join lateral (
+             select coalesce(array_agg(coalesce(u.name, '') order by u.position), '{}'),
+                    coalesce(array_agg(format_type(u.type, null) order by u.position), '{}')
              from unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) with ordinality
-                  as u (name, type, position)) as a on true
+                  as u (name, type, position) where u.type is not null) as a (name, type)
          where p.pronamespace = 'easysync'::regnamespace
-           and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+           and p.prokind in ('f', 'p') and p.prorettype <> 'trigger'::regtype
            and not exists (select from pg_depend d join pg_extension e on e.oid = d.refobjid
                            where d.objid = p.oid and d.deptype = 'e' and e.extname <> 'easysync')
-         order by p.oid, a.position",
+         order by 1",
         &[],
     )?;
-    let mut calls: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in functions {
-        let (function, name, kind): (String, String, Option<String>) =
-            (row.get(0), row.get(1), row.get(2));
-        let arguments = calls.entry(function).or_default();
-        if let Some(kind) = kind {
-            // postgrest_webhook's one argument has no name.
-            let named = if name.is_empty() { String::new() } else { format!("{name} => ") };
-            arguments.push(format!("{named}{}", value(&name, &kind, naming)));
-        }
-    }
-    let call = |(function, arguments): (String, Vec<String>)| {
-        let call = format!("select * from easysync.{function}({})", arguments.join(", "));
-        (function, call)
+    let function = |row: &postgres::Row| {
+        let (names, kinds): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+        let arguments = names.into_iter().zip(kinds).collect();
+        let required = usize::try_from(row.get::<_, i32>(4)).unwrap_or_default();
+        Function { name: row.get(0), is_procedure: row.get(1), arguments, required }
     };
-    Ok(calls.into_iter().map(call).collect())
+    Ok(rows.iter().map(function).collect())
+}
+
+/// A call of every function of the surface, with all of its arguments.
+pub fn calls(client: &mut Client, naming: &Naming) -> Result<Vec<(String, String)>> {
+    let functions = functions(client)?.into_iter().filter(|function| !function.is_procedure);
+    Ok(functions.map(|function| (function.name.clone(), function.call(naming, None))).collect())
 }
 
 fn value(name: &str, kind: &str, naming: &Naming) -> String {

@@ -96,7 +96,7 @@ fn every_function_that_may_write_is_audited_or_said_why_not() -> Result<()> {
 /// An admin who signs in by himself, and works as easysync_admin.
 fn become_boss(bed: &mut Bed) -> Result<()> {
     bed.db.batch_execute(
-        "create role boss login; create role clerk login; grant easysync_admin to boss;
+        "create role boss login; create role clerk login; grant easysync_admin, easysync_dba to boss;
          grant create on database shop to boss;
          grant easysync_viewer to clerk;
          set session authorization boss; set role easysync_admin",

@@ -219,7 +219,7 @@ fn a_wrong_signature_answers_401_and_leaves_nothing_behind() -> Result<()> {
                 &[&large],
             )
             .expect_err("too large");
-        assert_eq!(code(error).as_deref(), Some("23514"));
+        assert_eq!(code(error).as_deref(), Some("22023"));
         Ok(())
     })
 }

@@ -138,7 +138,8 @@ impl Signs {
             // Any secret has this length or stands beside its key.
             signs.secret |= run >= secrets::SHORTEST || matches!(byte, b'=' | b':');
             // Or is told in words: "the password is ...".
-            signs.secret |= byte.eq_ignore_ascii_case(&b's') && previous.eq_ignore_ascii_case(&b'i');
+            signs.secret |=
+                byte.eq_ignore_ascii_case(&b's') && previous.eq_ignore_ascii_case(&b'i');
             signs.pair |= matches!(byte, b'=' | b':' | b'>');
             signs.spelled |=
                 byte.eq_ignore_ascii_case(&b't') && previous.eq_ignore_ascii_case(&b'a');

@@ -48,7 +48,7 @@ struct Pending {
     event_ids: BTreeSet<i64>,
 }
 
-/// Hints that wait to be fetched.
+/// Hints of one tenant that wait to be fetched: another's burst holds up none of them.
 #[derive(Debug, Default)]
 pub struct Gathering {
     pending: BTreeMap<Key, Pending>,
@@ -58,6 +58,8 @@ pub struct Gathering {
     last: Option<Instant>,
     /// The last delivery of a record: what it said, and which it was.
     said: HashMap<(Key, String), (Instant, [u8; 32], i64)>,
+    /// When `said` was last cleared of what is too old: each delivery would walk through all.
+    cleared: Option<Instant>,
 }
 
 impl Gathering {
@@ -72,10 +74,14 @@ impl Gathering {
         event: i64,
         now: Instant,
     ) -> Option<i64> {
-        self.said.retain(|_, (at, _, _)| now.duration_since(*at) < SAME);
+        if self.cleared.is_none_or(|at| now.duration_since(at) >= SAME) {
+            self.said.retain(|_, (at, _, _)| now.duration_since(*at) < SAME);
+            self.cleared = Some(now);
+        }
         let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
         let place = (key.clone(), id.to_owned());
-        if let Some((_, known, first)) = self.said.get(&place)
+        if let Some((at, known, first)) = self.said.get(&place)
+            && now.duration_since(*at) < SAME
             && *known == hash
             && *first != event
         {
@@ -83,6 +89,12 @@ impl Gathering {
         }
         self.said.insert(place, (now, hash, event));
         None
+    }
+
+    /// Is there nothing to remember any more?
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.pending.is_empty()
+            && self.said.values().all(|(at, _, _)| now.duration_since(*at) >= SAME)
     }
 
     /// Does the record wait to be fetched?

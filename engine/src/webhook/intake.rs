@@ -1,7 +1,11 @@
 //! Takes stored deliveries: verifies them, gathers their hints, queues the fetches.
 
-use super::{Account, Delivery, Gathering, Hint, Key, Open, Settled, Verdict, WebhookStore, judge};
+use super::{
+    Account, Delivery, Fetch, Gathering, Hint, Key, Open, Settled, Verdict, WebhookStore, judge,
+};
 use crate::error::Result;
+use crate::model::TenantId;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,6 +17,9 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// After the store refused to answer.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
+/// What waits to be fetched, by tenant.
+type Gatherings = HashMap<TenantId, Gathering>;
+
 /// The worker's letter box.
 pub struct Intake {
     pub store: Arc<dyn WebhookStore>,
@@ -21,14 +28,14 @@ pub struct Intake {
 impl Intake {
     /// Takes deliveries, for ever.
     pub async fn run(self) {
-        let mut gathering = Gathering::default();
+        let mut gatherings = Gatherings::default();
         // What an earlier worker had accepted and not fetched is taken up first.
         let mut all = true;
         loop {
-            let Ok(until) = self.look(&mut gathering, all).await else {
+            let Ok(until) = self.look(&mut gatherings, all).await else {
                 tokio::time::sleep(STORE_PAUSE).await;
                 // What was held in memory is still to be found in the table.
-                (gathering, all) = (Gathering::default(), true);
+                (gatherings, all) = (Gatherings::default(), true);
                 continue;
             };
             all = false;
@@ -41,39 +48,52 @@ impl Intake {
     }
 
     /// Takes what is there; when to look again.
-    async fn look(&self, gathering: &mut Gathering, all: bool) -> Result<Instant> {
-        let mut after = 0;
+    async fn look(&self, gatherings: &mut Gatherings, all: bool) -> Result<Instant> {
+        let mut after = HashMap::new();
         loop {
-            let open = self.store.open_deliveries(all, after).await?;
-            let settled = judge_all(&open, gathering);
+            let open = self.store.open_deliveries(all, after.clone()).await?;
+            let settled = judge_all(&open, gatherings);
             let now = Instant::now();
-            let due = gathering.due(open.fetching, now);
-            let fetches = match due {
-                Some(at) if at <= now => gathering.take(),
-                _ => vec![],
-            };
-            let due = due.filter(|_| fetches.is_empty());
+            let (fetches, due) = take_due(gatherings, &open, now);
             if !settled.is_empty() || !fetches.is_empty() {
                 self.store.settle(settled, fetches).await?;
             }
-            match open.deliveries.last() {
-                Some(last) if open.more => after = last.event_id,
-                _ => {
-                    let retry = open.next_retry.map(|wait| now + wait);
-                    return Ok([due, retry].into_iter().flatten().min().unwrap_or(now + LONGEST));
-                }
+            if !open.more {
+                gatherings.retain(|_, gathering| !gathering.is_over(now));
+                let retry = open.next_retry.map(|wait| now + wait);
+                return Ok([due, retry].into_iter().flatten().min().unwrap_or(now + LONGEST));
             }
+            after.extend(open.deliveries.into_iter().map(|d| (d.tenant, d.event_id)));
         }
     }
 }
 
-fn judge_all(open: &Open, gathering: &mut Gathering) -> Vec<Settled> {
+/// The fetches that are due, and when the next one of the others is.
+fn take_due(
+    gatherings: &mut Gatherings,
+    open: &Open,
+    now: Instant,
+) -> (Vec<Fetch>, Option<Instant>) {
+    let (mut fetches, mut next) = (vec![], None);
+    for (tenant, gathering) in gatherings {
+        match gathering.due(open.fetching.contains(tenant), now) {
+            Some(at) if at <= now => fetches.extend(gathering.take()),
+            at => next = [next, at].into_iter().flatten().min(),
+        }
+    }
+    (fetches, next)
+}
+
+fn judge_all(open: &Open, gatherings: &mut Gatherings) -> Vec<Settled> {
     let accounts = |delivery: &Delivery| {
         open.accounts.get(&delivery.tenant).map(Vec::as_slice).unwrap_or_default()
     };
     open.deliveries
         .iter()
-        .filter_map(|delivery| settle(delivery, accounts(delivery), gathering))
+        .filter_map(|delivery| {
+            let gathering = gatherings.entry(delivery.tenant.clone()).or_default();
+            settle(delivery, accounts(delivery), gathering)
+        })
         .collect()
 }
 

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::{ConnectionName, TenantId};
 use crate::store::Secret;
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// A connection as deliveries see it.
@@ -54,14 +54,14 @@ pub struct Settled {
 /// What is to be done, as one look at the store shows it.
 #[derive(Debug, Default)]
 pub struct Open {
-    /// Oldest first.
+    /// Of each tenant the oldest first, and the tenants in turns.
     pub deliveries: Vec<Delivery>,
     /// There are more: not all were handed out at once.
     pub more: bool,
     /// The connections of the tenants that they were brought to.
     pub accounts: HashMap<TenantId, Vec<Account>>,
-    /// Is a run in hand or queued that deliveries made?
-    pub fetching: bool,
+    /// The tenants that have a run in hand or queued that deliveries made.
+    pub fetching: HashSet<TenantId>,
     /// How long until the next failed fetch is due again. None: there is none.
     pub next_retry: Option<Duration>,
 }
@@ -72,8 +72,9 @@ pub trait WebhookStore: Send + Sync + 'static {
     /// Deliveries to be looked at, a bounded number of bytes at a time: new ones, those whose fetch
     /// failed and is due again, those kept for a connection that works again; with `all`, also those
     /// that were accepted and never fetched (the worker went away in between). None while the
-    /// database is fenced. Those after a delivery only: a look goes through them all, part by part.
-    async fn open_deliveries(&self, all: bool, after: i64) -> Result<Open>;
+    /// database is fenced. Of each tenant those after a delivery only: a look goes through them all,
+    /// part by part, and every part has some of each tenant that has any.
+    async fn open_deliveries(&self, all: bool, after: HashMap<TenantId, i64>) -> Result<Open>;
 
     /// Notes what became of deliveries, and queues fetches, all or nothing.
     async fn settle(&self, settled: Vec<Settled>, fetches: Vec<Fetch>) -> Result<()>;

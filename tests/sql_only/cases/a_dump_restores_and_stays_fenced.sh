@@ -16,7 +16,7 @@ select easysync.enable_row_security();
 -- One of the tenants is in its sandbox, and stays in it.
 set easysync.tenant_id = 'north';
 select easysync.set_sandbox(true);
-insert into commerce_sandbox.orders (tenant_id, number, status, currency) values ('north:sandbox', '1', 'completed', 'USD');
+insert into commerce_north_sandbox.orders (tenant_id, number, status, currency) values ('north:sandbox', '1', 'completed', 'USD');
 reset easysync.tenant_id;
 drop schema expect cascade;
 SQL
@@ -25,7 +25,7 @@ SQL
 counted="select format('%s=%s', t, (xpath('/row/n/text()', query_to_xml('select count(*) as n from ' || t, false, true, '')))[1]) from unnest(array[
   'easysync_internal.connections','easysync_internal.streams','easysync_internal.sync_runs','easysync_internal.settings','easysync_internal.identity',
   'easysync_internal.tenant_members','easysync_internal.audit_log','easysync_internal.sync_failures','easysync_internal.sync_state','easysync_ledger.links',
-  'easysync_ledger.hubs','easysync_internal.sandboxes','commerce_sandbox.orders','commerce.orders','commerce.order_lines']) as t"
+  'easysync_ledger.hubs','easysync_internal.sandboxes','commerce_north_sandbox.orders','commerce.orders','commerce.order_lines']) as t"
 wanted=$(psql -XqAt -d test -c "$counted")
 for how in "--exit-on-error" "--exit-on-error -1" "--exit-on-error -j 4" plain; do
     psql -Xq -c 'drop database if exists restored' -c 'create database restored'
@@ -47,7 +47,7 @@ begin
     end;
     if (select ok from easysync.test_connection('shop')) then raise exception 'test_connection called the shop'; end if;
     if easysync_internal.in_force('north') <> 'north:sandbox' then raise exception 'the sandbox was switched off'; end if;
-    if (select count(*) from pg_policy where polrelid = 'commerce_sandbox.orders'::regclass) <> 1 then raise exception 'policies are missing'; end if;
+    if (select count(*) from pg_policy where polrelid = 'commerce_north_sandbox.orders'::regclass) <> 1 then raise exception 'policies are missing'; end if;
     -- Sequences go on after what was dumped.
     if easysync.trigger('orders') <= (select min(sync_id) from easysync.sync_runs) then raise exception 'sync_id went back'; end if;
     if (select count(*) from pg_trigger where tgrelid = 'commerce.orders'::regclass and tgname like 'easysync%') <> 4 then raise exception 'hub triggers are missing'; end if;

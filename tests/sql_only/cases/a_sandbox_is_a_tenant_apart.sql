@@ -139,7 +139,7 @@ select expect.same('a sandbox of its own', easysync.current_tenant(), 'north:san
 select expect.fails($$set easysync.tenant_id = 'default'; select easysync.trigger('orders')$$, '42501', 'tenant "default" is not one of yours', 'Tenants: north.');
 reset easysync.tenant_id;
 reset session authorization;
-select expect.same('in the same schema', easysync_internal.hub_schema('north:sandbox'), 'commerce_sandbox');
+select expect.same('with a hub of its own', easysync_internal.hub_schema('north:sandbox'), 'commerce_north_sandbox');
 set session authorization case_boss;
 select expect.same('others stay live', easysync.in_sandbox(), false);
 reset session authorization;

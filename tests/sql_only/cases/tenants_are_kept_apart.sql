@@ -21,8 +21,18 @@ reset session authorization;
 set session authorization case_boss;
 select easysync.add_tenant_member('case_north', 'north');
 select expect.same('the boss stays', easysync.allowed_tenants(), array['default']);
-select expect.fails($$select easysync.add_tenant_member('case_boss', 'north')$$, '42501', 'tenant "north" is not one of yours');
+-- From then on members are the affair of the installation's own role.
+select expect.fails($$select easysync.add_tenant_member('case_boss', 'north')$$, '42501', 'permission denied: add_tenant_member concerns every tenant%', '%GRANT easysync_dba TO case_boss;');
+select expect.fails($$select easysync.remove_tenant_member('case_north', 'north')$$, '42501', 'permission denied: remove_tenant_member%');
+select expect.fails($$select easysync.rotate_encryption_key()$$, '42501', 'permission denied: rotate_encryption_key%');
+select expect.fails($$select easysync.unfence('copy')$$, '42501', 'permission denied: unfence%');
+select expect.fails('select * from easysync.tenant_members', '42501', 'permission denied%');
+reset session authorization;
+create role case_dba login; grant easysync_dba to case_dba;
+set session authorization case_dba;
 select easysync.add_tenant_member('case_default', 'default');
+select expect.same('the list is the dba''s', (select count(*) from easysync.tenant_members), 3::bigint);
+select expect.fails('select * from easysync.connections', '42501', 'permission denied%');
 reset session authorization;
 
 set session authorization case_north;
@@ -65,7 +75,7 @@ select expect.same('the claim', easysync.current_tenant(), 'default');
 select expect.same('and its rows', (select count(*) from easysync.sync_runs), 1::bigint);
 -- A sandbox is reached by its tenant, and only while it is on.
 set request.jwt.claims = '{"tenant_id":"default:sandbox"}';
-select expect.same('a claim to what is no sandbox is a tenant', easysync.current_tenant(), 'default:sandbox');
+select expect.same('nor before', easysync.allowed_tenants(), '{}'::text[]);
 reset session authorization;
 select easysync.set_sandbox(true);
 set session authorization case_gateway;
@@ -76,9 +86,31 @@ select expect.same('and shows its rows only', (select count(*) from easysync.syn
 reset session authorization;
 select easysync.set_sandbox(false);
 set session authorization case_gateway;
-set request.jwt.claims = 'no json';
-select expect.same('a broken claim gives nothing', easysync.allowed_tenants(), '{}'::text[]);
-select expect.same('and no rows', (select count(*) from easysync.sync_runs), 0::bigint);
+-- What names no tenant gives none, whatever it is, and whoever the gateway's role is a member of.
+reset session authorization;
+select easysync.add_tenant_member('case_gateway', 'default');
+set session authorization case_gateway;
+create function pg_temp.nothing(claims text) returns boolean language plpgsql as $f$
+begin
+    perform set_config('request.jwt.claims', claims, false);
+    perform expect.same(claims, easysync.allowed_tenants(), '{}'::text[]);
+    perform expect.same(claims, (select count(*) from easysync.sync_runs) + (select count(*) from easysync.connections), 0::bigint);
+    perform expect.fails('select easysync.current_tenant()', '42501', 'the token names no tenant', 'It needs a claim "tenant_id"%');
+    perform expect.same(claims, easysync.health() -> 'worker', 'null'::jsonb);
+    return true;
+end $f$;
+select pg_temp.nothing(c) from unnest(array['', 'null', '{}', '[]', '"default"', '7', 'no json', '{"tenant_id":null}', '{"tenant_id":""}',
+    '{"tenant_id":[]}', '{"tenant_id":["default"]}', '{"tenant_id":{}}', '{"tenant_id":{"x":"default"}}', '{"tenant_id":0}', '{"tenant_id":true}',
+    '{"tenant_id":"*"}', '{"tenant_id":" default"}', '{"tenant_id":"default\u0000"}', '{"tenant_id":"default\n"}', '{"tenant_id":"default:sandbox"}',
+    '{"tenant_id":"de fault"}', '{"tenant_id":"de''fault"}', '{"Tenant_Id":"default"}', '{"app_metadata":{"tenant_id":"default"}}',
+    '{"tenant_id":"default"', repeat('[', 100000)]) as c;
+set easysync.tenant_id = 'default';
+select pg_temp.nothing('{}');
+set easysync.tenant_id = '*';
+select pg_temp.nothing('{}');
+reset easysync.tenant_id;
+reset request.jwt.claims;
+select expect.same('unset', easysync.allowed_tenants(), '{}'::text[]);
 reset session authorization;
 
 -- Who may what.
@@ -90,8 +122,12 @@ set session authorization case_default;
 select expect.fails($$select easysync.set_credentials('shop', '{}')$$, '42501', 'permission denied for function set_credentials');
 select expect.fails('select * from easysync.audit_log', '42501', 'permission denied%');
 select expect.fails($$select easysync.unfence('takeover')$$, '42501', 'permission denied%');
-select expect.same('an operator may fence', easysync.fence('prices'), true);
+select expect.fails($$select easysync.fence('prices')$$, '42501', 'permission denied: fence concerns every tenant%');
 reset session authorization;
+set session authorization case_dba;
+select expect.same('who belongs to no tenant may fence', easysync.fence('prices'), true);
+reset session authorization;
+select expect.same('in the log of "default"', (select tenant_id from easysync_internal.audit_log where action = 'fence'), 'default');
 select expect.same('no view or function is open to the public', (select count(*) from pg_proc p cross join aclexplode(p.proacl) a
     where p.pronamespace in ('easysync'::regnamespace, 'easysync_internal'::regnamespace) and a.grantee = 0), 0::bigint);
 select expect.same('every function has rights of its own', (select count(*) from pg_proc where pronamespace in ('easysync'::regnamespace, 'easysync_internal'::regnamespace) and proacl is null), 0::bigint);

@@ -1,9 +1,26 @@
 //! Members of one tenant try to reach another's records, rights and time.
 
+mod hubs;
+mod internals;
+mod members;
+mod sessions;
+mod sizes;
+mod turns;
+
 use super::Attack;
 
 pub const CLASS: &str = "a tenant's admin, operator or viewer";
 
 pub fn attacks() -> Vec<Attack> {
-    vec![]
+    [
+        hubs::attacks(),
+        internals::attacks(),
+        members::attacks(),
+        sessions::attacks(),
+        sizes::attacks(),
+        turns::attacks(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
