@@ -6,7 +6,7 @@
 
 create function easysync_internal.is_gateway() returns boolean
     language sql stable set search_path = pg_catalog, pg_temp
-as $$ select session_user = any (regexp_split_to_array(btrim(easysync_internal.gateway_roles()), '\s*,\s*')) $$;
+as $$ select easysync_internal.is_gateway(session_user) $$;
 
 -- Claims of the verified token. Null: no gateway's session, or claims that can't be read, whatever is
 -- wrong with them (no JSON, no object, characters or depths that jsonb refuses).

@@ -144,7 +144,7 @@ begin
             raise exception using errcode = 'YS504', message = pg_catalog.format('sync %s still runs after %s', new_id, timeout),
                 detail = 'category: network, code: timeout',
                 hint = pg_catalog.format('It goes on. SELECT * FROM easysync.sync_status(%s);', new_id);
-        elsif pg_catalog.clock_timestamp() > idle_since + case when problem is null then interval '15 s' else interval '5 s' end then
+        elsif pg_catalog.clock_timestamp() > idle_since + (case when problem is null then interval '15 s' else interval '5 s' end) then
             raise exception using errcode = '55000', message = pg_catalog.format('no worker takes sync %s', new_id) || coalesce(': ' || problem, ''),
                 detail = 'category: internal, code: no_worker', hint = 'SELECT easysync.health();';
         end if;

@@ -8,7 +8,7 @@ begin
     raise exception using errcode = sqlstate_code, message = message, detail = detail, hint = hint;
 end $$;
 create function easysync_internal.is_gateway(role text) returns boolean language sql stable strict
-    as $$ select role = any (string_to_array(current_setting('easysync.gateway_roles', true), ',')) $$;
+    as $$ select coalesce(role = any (regexp_split_to_array(btrim(current_setting('easysync.gateway_roles', true)), '\s*,\s*')), false) $$;
 create function easysync_internal.file_problems() returns jsonb language sql stable as $$ select '[]'::jsonb $$;
 create function easysync_internal.wake() returns void language sql volatile as $$ select $$;
 create function easysync_internal.masked(text text) returns text language sql immutable strict as $$ select text $$;
@@ -121,6 +121,8 @@ end $$;
 create function easysync_internal.key_file_status() returns jsonb language sql stable
     as $$ select jsonb_build_object('exists', true, 'usable', true, 'key_ids', '["k1", "k2"]'::jsonb, 'inside_data_directory', coalesce(nullif(current_setting('double.key_inside', true), '')::boolean, false)) $$;
 create function easysync_internal.preview(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
+    language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
+create function easysync_internal.preview_pulls(tenant text, connection text, entity text, mode text, ids text[], filters jsonb) returns jsonb
     language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;
 create function easysync_internal.preview_undo(tenant text, connection text, entity text, direction text, undoes bigint) returns jsonb
     language sql volatile as $$ select '{"changes": [], "hash": "", "summary": {}, "confirmations": 0, "reasons": []}'::jsonb $$;

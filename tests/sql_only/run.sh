@@ -42,12 +42,13 @@ for test in "$here"/cases/*${ONLY:-}*; do
     psql -Xqc "drop database if exists test" -c "create database test" 2>/dev/null
     # Roles are the cluster's: a case starts from those of the extension alone.
     psql -XqAtc "select format('drop owned by %1\$I; drop role %1\$I', rolname) from pg_roles where rolname like 'case\\_%'" | psql -Xq 2>/dev/null
+    rm -f "$work/run"
     if case "$test" in
         *.sql) sql -d test -v assert="$here/assert.sql" -c 'set client_min_messages = warning' -f "$here/assert.sql" -f "$test" > "$work/out" 2>&1 ;;
         *.sh) bash -euo pipefail "$test" > "$work/out" 2>&1 ;;
        esac
     then echo "ok      ${name%.*}"
-    else fail=1; echo "FAILED  ${name%.*}"; tail -20 "$work/out" | sed 's/^/        /'
+    else fail=1; echo "FAILED  ${name%.*}"; cat "$work/out" "$work/run" 2>/dev/null | tail -25 | sed 's/^/        /'
     fi
 done
 exit $fail

@@ -32,10 +32,11 @@ select count(*) from easysync_internal.connections as c where c::text ~ 'c[ks]_1
 select easysync.alter_connection('shp', '{}');
 
 -- Settings are merged at every depth; a null removes (RFC 7396 and its own examples).
-select easysync.connect('books', 'quickbooks', settings => '{"environment":"sandbox","tax":{"rates":{"1":"a","2":"b","3":"c"},"codes":{"a":"TAX"}}}',
+select easysync.connect('books', 'quickbooks', settings => '{"environment":"sandbox","tax":{"rates":{"1":"sales_tax","2":"sales_tax","3":"sales_tax"}}}',
     credentials => '{"client_id":"c1","client_secret":"s1"}', verify => false);
-select easysync.alter_connection('books', '{"tax":{"rates":{"4":"d","2":null}}}', verify => false);
+select easysync.alter_connection('books', '{"tax":{"rates":{"4":"sales_tax","2":null}}}', verify => false);
 select settings from easysync.connections where connection = 'books';
+select easysync.disconnect('books');
 select target, patch, easysync_internal.merge_patch(target::jsonb, patch::jsonb) as merged
 from (values ('{"a":"b"}', '{"a":"c"}'), ('{"a":"b"}', '{"b":"c"}'), ('{"a":"b"}', '{"a":null}'), ('{"a":"b","b":"c"}', '{"a":null}'),
              ('{"a":["b"]}', '{"a":"c"}'), ('{"a":"c"}', '{"a":["b"]}'), ('{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}'),
