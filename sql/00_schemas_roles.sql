@@ -6,6 +6,11 @@
 -- script as a superuser.
 set local search_path = pg_catalog, pg_temp;
 
+-- Roles, their memberships and grants on parameters belong to the cluster: installations in several
+-- databases at once take turns ("tuple concurrently updated" else). This lock is in nobody's way but
+-- another installation's, and VACUUM's.
+lock table pg_catalog.pg_authid in share update exclusive mode;
+
 -- Texts of platforms are UTF-8 and are kept as they are. In a database of another encoding some could not
 -- be kept at all, and SQL_ASCII would take any bytes for any text.
 do $$
@@ -50,8 +55,7 @@ comment on schema easysync_internal is 'Tables and helpers behind schema easysyn
 revoke all on schema easysync, easysync_internal from public;
 
 -- Roles belong to the cluster: another database may have made them, and DROP EXTENSION leaves them
--- (they may own or be granted things elsewhere). Two databases that install at once meet at the
--- unique index of pg_authid: the loser finds the role made.
+-- (they may own or be granted things elsewhere).
 do $$
 declare
     role_name text;
