@@ -102,9 +102,9 @@ declare
     -- Why the worker can't take syncs.
     problem text;
 begin
-    -- In a transaction block the statement is younger than its transaction. Where that can't be seen
-    -- (BEGIN and CALL sent as one message, a function) the COMMIT below refuses, before anything is queued.
-    if pg_catalog.transaction_timestamp() <> pg_catalog.statement_timestamp() then
+    -- Where that can't be seen (BEGIN and CALL sent as one message, a function) the COMMIT below refuses,
+    -- before anything is queued.
+    if easysync_internal.in_transaction_block() then
         raise exception using errcode = '25001', message = 'easysync.run can not run inside a transaction block',
             hint = 'It commits. Use SELECT easysync.trigger(...), and easysync.sync_status after the COMMIT.';
     end if;

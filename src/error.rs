@@ -131,7 +131,11 @@ impl From<DbError> for Error {
                 .hint("A constraint or a trigger of this database refused the row.");
         }
         if let Some(hint) = cure(&error.sqlstate) {
-            return new(Category::Validation, "a table is not as it is taken for").hint(hint);
+            return new(
+                Category::Validation,
+                "a table or a right in this database is not as expected",
+            )
+            .hint(hint);
         }
         new(Category::Internal, "this database failed").hint("See the server's log.")
     }

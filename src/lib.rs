@@ -68,6 +68,7 @@ extension_sql_file!(
         api::easysync_internal::as_owner,
         api::easysync_internal::acts_as,
         api::easysync_internal::tenant_in_hand,
+        api::easysync_internal::in_transaction_block,
         api::easysync_internal::is_worker_session,
         api::easysync_internal::lock_exclusive,
         api::easysync_internal::try_lock_shared,

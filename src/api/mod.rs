@@ -157,6 +157,13 @@ mod easysync_internal {
         crate::host::tenant_in_hand()
     }
 
+    /// Is the session within BEGIN ... COMMIT? The times of statement and transaction don't tell: under
+    /// the extended protocol they differ anyway.
+    #[pg_extern(volatile, parallel_unsafe)]
+    fn in_transaction_block() -> bool {
+        unsafe { pgrx::pg_sys::IsTransactionBlock() }
+    }
+
     /// Is this the worker's session?
     #[pg_extern(stable, parallel_unsafe)]
     fn is_worker_session() -> bool {

@@ -128,7 +128,7 @@ impl PgStore {
     /// Shows in `health()` and in the server's log that the worker can't take `what` (syncs,
     /// deliveries, schedules), and why; once, until it is another reason. None: it can.
     async fn note_problem(&self, what: &'static str, error: Option<&Error>) {
-        let problem = error.map(|e| (e.message.clone(), e.hint.clone().unwrap_or_default()));
+        let problem = error.map(|e| (e.whole(), e.hint.clone().unwrap_or_default()));
         let mut known = self.problems.lock().await;
         if known.get(what) == problem.as_ref() {
             return;

@@ -50,6 +50,8 @@ create function easysync_internal.acts_as(member text, role text) returns boolea
         or (role = 'pg_database_owner' and exists (select from pg_database as d join held as h on h.oid = d.datdba where d.datname = current_database()))
 $$;
 create function easysync_internal.tenant_in_hand() returns text language sql volatile as $$ select null::text $$;
+create function easysync_internal.in_transaction_block() returns boolean language sql volatile
+    as $$ select transaction_timestamp() <> statement_timestamp() $$;
 create function easysync_internal.is_worker_session() returns boolean language sql stable as $$ select false $$;
 create function easysync_internal.lock_exclusive(name text) returns void language sql volatile
     as $$ select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(name, 0)) $$;

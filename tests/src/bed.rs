@@ -3,7 +3,7 @@
 
 use crate::cluster::{Cluster, Options, Stop};
 use crate::environment::Environment;
-use crate::process::{private_file, run};
+use crate::process::{give, private_file, run};
 use crate::run::Run;
 use crate::simulator::Simulator;
 use anyhow::{Context, Result, bail};
@@ -245,7 +245,12 @@ impl Bed {
 /// The key pair as the server reads it: `credentials => '{"file": "shop.json"}'`.
 fn write_credentials(cluster: &Cluster, simulator: &Simulator) -> Result<()> {
     let pair = serde_json::to_value(simulator.key("read_write")?)?;
-    credential_file(cluster, "shop.json", &pair)
+    credential_file(cluster, "shop.json", &pair)?;
+    // Another tenant's files lie in a directory of its own.
+    let north = cluster.credential_dir().join("north");
+    std::fs::create_dir_all(&north)?;
+    give(cluster.environment(), &north)?;
+    credential_file(cluster, "north/shop.json", &pair)
 }
 
 /// Puts a file under `easysync.credential_dir`.

@@ -111,7 +111,8 @@ fn a_function_in_a_filter_is_shown_no_row_of_another_tenant() -> Result<()> {
                 "select c.relname::text, a.attname::text from pg_class c
                  join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
                  where c.relnamespace = 'easysync'::regnamespace and c.relkind = 'v'
-                   and c.relname not in ('sync_changes')",
+                   and c.relname not in ('sync_changes')
+                   and has_table_privilege('reader', c.oid, 'select')",
                 &[],
             )?
             .iter()

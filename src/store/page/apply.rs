@@ -100,7 +100,10 @@ fn apply_entity(
         }
         let is_there = |link: &Link| link.hub_id.is_some_and(|id| there.contains(&id));
         match judge(record, link.as_ref()) {
-            Verdict::Unchanged if !link.as_ref().is_some_and(is_there) => {
+            Verdict::Unchanged | Verdict::Candidate
+                if link.as_ref().is_some_and(|link| may_be_unchanged(record, link))
+                    && !link.as_ref().is_some_and(is_there) =>
+            {
                 // Without a hash it counts as changed.
                 candidates.push((record, link.map(|link| Link { hash: vec![], ..link })));
             }
@@ -133,7 +136,7 @@ fn apply_entity(
     Ok(counts)
 }
 
-/// Of the rows that unchanged records are linked to, those that the hub has: a link counts only with
+/// Of the rows that records are linked to which may be unchanged, those that the hub has: a link counts only with
 /// its row, since a hub may have been emptied. What a dry run has planned for a row counts as it.
 fn there(
     hub: &mut Hub,
@@ -146,10 +149,10 @@ fn there(
     let mut there = HashSet::new();
     let mut asked = vec![];
     for (record, link) in records.iter().zip(known) {
-        let Some(hub_id) = link.as_ref().and_then(|link| link.hub_id) else { continue };
-        if !matches!(judge(record, link.as_ref()), Verdict::Unchanged) {
+        let Some(link) = link.as_ref().filter(|link| may_be_unchanged(record, link)) else {
             continue;
-        }
+        };
+        let Some(hub_id) = link.hub_id else { continue };
         // Gone there, and what is gone is not filled in again.
         let is_gone = record.presence == Presence::Trashed;
         if is_gone || journal.row_state(entity, hub_id).is_some() {
@@ -180,9 +183,22 @@ fn judge(record: &Record, link: Option<&Link>) -> Verdict {
             Presence::Live => Verdict::Candidate,
         };
     };
-    let here = record.keep_existing && !link.deleted;
-    let same = link.hash == record.hash.0 && link.deleted == (record.presence == Presence::Trashed);
-    if here || same { Verdict::Unchanged } else { Verdict::Candidate }
+    match may_be_unchanged(record, link) && (is_kept(record, link) || link.hash == record.hash.0) {
+        true => Verdict::Unchanged,
+        false => Verdict::Candidate,
+    }
+}
+
+/// Was the content stored already? Whether what it refers to is there as it was then shows later
+/// ([`settle_hashes`]).
+fn may_be_unchanged(record: &Record, link: &Link) -> bool {
+    is_kept(record, link)
+        || link.hash.starts_with(&record.hash.0)
+            && link.deleted == (record.presence == Presence::Trashed)
+}
+
+fn is_kept(record: &Record, link: &Link) -> bool {
+    record.keep_existing && !link.deleted
 }
 
 /// Hub ids: the link's, or that of a row that is taken over, or a new one.

@@ -237,7 +237,7 @@ fn catalogue() -> Result<()> {
             &mut bed.db,
             "a function that executes text",
             r"kind = 'f' and prosrc ~* '\mexecute\M *(format|''|\$|[a-z_]+ *;)'
-              and what !~ 'make_hub_triggers|hub_schema|go_on_counting|count_links|read_links|read_requests|create_links'",
+              and what !~ 'kept_since|make_hub_triggers|hub_schema|go_on_counting|count_links|read_links|read_requests|create_links'",
         )?;
         ask(
             &mut bed.db,

@@ -75,6 +75,8 @@ fn odd_rows() -> Result<()> {
         let run = books.wait_for(bed, id, Duration::from_secs(60))?;
         let told = bed.text("select string_agg(format('%s %s %s %s', entity, record_id, error_code, error_message), E'\n') from easysync.sync_failures")?;
         ensure!(run.status == "partial" && run.failed == ODD.len() as i64, "{run:?} {told:?}");
+        let logs = bed.text("select string_agg(format('%s %s %s %s', level, operation, record_id, message), ' | ') from easysync.sync_logs where direction = 'push'")?;
+        eprintln!("LOGS {logs:?}");
         for (number, word) in ODD {
             let id =
                 bed.text(&format!("select id from commerce.orders where number = '{number}'"))?;

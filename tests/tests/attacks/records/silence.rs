@@ -127,7 +127,12 @@ fn emptied() -> Result<()> {
         )?;
         let run = bed.sync("orders", "full")?;
         let missing = bed.text("select string_agg(l.remote_id || l.entity || coalesce(l.deleted_at::text, ''), ',') from easysync_ledger.links l where l.entity = 'orders' and not exists (select from commerce.orders o where o.id = l.hub_id)")?;
-        ensure!(counts(bed)? == before, "{} instead of {before}, {missing:?}", counts(bed)?);
+        let told = bed.text("select string_agg(format('%s %s %s', entity, record_id, error_message), ' | ') from easysync.sync_failures")?;
+        ensure!(
+            counts(bed)? == before,
+            "{} instead of {before}, {missing:?} {told:?}",
+            counts(bed)?
+        );
         ensure!(run.unchanged < 289, "{run:?}");
         // One row, deleted by hand.
         let id = order_ids(bed, 1)?.remove(0);

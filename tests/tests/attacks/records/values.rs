@@ -108,11 +108,13 @@ fn numbers() -> Result<()> {
             "99999999999999999999999999999999999999",
         ];
         let digits = "9".repeat(200_000);
+        let odd_json = ["1e30000", digits.as_str()];
         let ids = shop(bed, values.len() as i64 + 1)?;
         let mut cases = vec![];
         for (id, value) in ids.iter().zip(values.iter().copied().chain([digits.as_str()])) {
             spoil(bed, id, &order_with(bed, id, "total", value)?)?;
-            cases.push((id.clone(), "total"));
+            // A number that no JSON may hold is found before the fields are.
+            cases.push((id.clone(), if odd_json.contains(&value) { "digits" } else { "total" }));
         }
         ensure_refused(bed, &cases)
     })
@@ -126,13 +128,13 @@ fn json_values() -> Result<()> {
         let digits = format!("1{}", "0".repeat(200_000));
         let small = "1e-16000".to_owned();
         let negative = "-1E+99999999999999999999".to_owned();
-        let long = json!(random(9 << 20)).to_string();
+        let long = json!(random(3 << 20)).to_string();
         let values = [large, deep, digits, small, negative, long];
         let ids = shop(bed, values.len() as i64)?;
         let mut cases = vec![];
         for (id, value) in ids.iter().zip(&values) {
             spoil(bed, id, &order_with(bed, id, "meta_data", &meta(value))?)?;
-            cases.push((id.clone(), "attributes"));
+            cases.push((id.clone(), "is not taken"));
         }
         ensure_refused(bed, &cases)?;
         let size =
