@@ -297,7 +297,7 @@ create index sync_changes_unsent on easysync_internal.sync_changes (sync_id, ste
     where status = 'planned';
 
 -- Records that failed, one row each. The store upserts by key:
---   on conflict (tenant_id, connection, entity, direction, record_id) do update
+--   on conflict (tenant_id, connection, entity, direction, record_id, hub_id) do update
 --      attempts + 1, last_attempt_at, next_attempt_at, the error, sync_id, remote_type, label,
 --      raw_hash, and discarded_at = null where raw_hash moved (discard_failure holds "until it
 --      changes again"); while discarded and unmoved the record counts as skipped, not as failed.
@@ -309,6 +309,8 @@ create table easysync_internal.sync_failures (
     entity text not null,
     direction text not null check (direction in ('pull', 'push')),
     record_id text not null,        -- pull: remote id; push: id where it was born, else the hub id
+    -- Of a push: the id of a row that was born here is the other's of one that wasn't.
+    hub_id bigint not null default 0,
     remote_type text,               -- order, variation, guest, ...
     label text,                     -- order number, SKU or masked e-mail; never other personal data
     error_category text not null
@@ -327,7 +329,7 @@ create table easysync_internal.sync_failures (
     sync_id bigint,                 -- last run that met it
     raw_hash bytea,                 -- hash of what failed: tells whether it changed
     discarded_at timestamptz,       -- given up by a person until it changes again
-    primary key (tenant_id, connection, entity, direction, record_id)
+    primary key (tenant_id, connection, entity, direction, record_id, hub_id)
 ) with (fillfactor = 70);
 create unique index sync_failures_failure_id on easysync_internal.sync_failures (failure_id);
 -- The view's lists. sync_id and the times of attempts have none: each attempt changes them.

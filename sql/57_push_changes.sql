@@ -20,19 +20,19 @@ $$;
 
 -- A failed record of a push. `waits_for`: failure that it waits for. An undo has none: what it could
 -- not take back stands in its changes, and trying the record again would write it once more.
-create function easysync_internal.push_failed(run_id bigint, tenant text, connection_name text, entity_name text, id text, label_text text,
+create function easysync_internal.push_failed(run_id bigint, tenant text, connection_name text, entity_name text, hub bigint, id text, label_text text,
                                               target text, error jsonb, waits_for bigint default null)
     returns bigint
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
     insert into easysync_internal.sync_failures as f
-        (tenant_id, connection, entity, direction, record_id, remote_type, label, error_category, error_code, error_message,
+        (tenant_id, connection, entity, direction, hub_id, record_id, remote_type, label, error_category, error_code, error_message,
          error_hint, error_detail, retryable, sync_id, blocked_by, next_attempt_at)
-    select tenant, connection_name, entity_name, 'push', id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
+    select tenant, connection_name, entity_name, 'push', coalesce(hub, 0), id, target, easysync_internal.masked_id(label_text), error ->> 'category', error ->> 'code',
            error ->> 'message', error ->> 'hint', error ->> 'detail', coalesce((error ->> 'retryable')::boolean, false), run_id, waits_for,
            case when (error ->> 'retryable')::boolean then clock_timestamp() + interval '1 minute' end
     where not exists (select from easysync_internal.sync_runs as r where r.sync_id = run_id and r.undoes is not null)
-    on conflict (tenant_id, connection, entity, direction, record_id) do update
+    on conflict (tenant_id, connection, entity, direction, record_id, hub_id) do update
         set remote_type = excluded.remote_type, label = excluded.label, error_category = excluded.error_category,
             error_code = excluded.error_code, error_message = excluded.error_message, error_hint = excluded.error_hint,
             error_detail = excluded.error_detail, retryable = excluded.retryable, sync_id = excluded.sync_id, blocked_by = excluded.blocked_by,
@@ -43,12 +43,12 @@ as $$
 $$;
 
 -- Records that are as they should be: nothing is told of them any more. Amounts that came out otherwise there stay told.
-create function easysync_internal.push_in_step(tenant text, connection_name text, entity_names text[], record_ids text[]) returns void
+create function easysync_internal.push_in_step(tenant text, connection_name text, entity_names text[], hub_ids bigint[]) returns void
     language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-    delete from easysync_internal.sync_failures as f using unnest(entity_names, record_ids) as r (entity, id)
+    delete from easysync_internal.sync_failures as f using unnest(entity_names, hub_ids) as r (entity, id)
     where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = r.entity
-      and f.record_id = r.id and f.discarded_at is null and f.error_code not in ('total_differs', 'answer_differs')
+      and f.hub_id = r.id and f.discarded_at is null and f.error_code not in ('total_differs', 'answer_differs')
 $$;
 
 -- What becomes of a plan that needs a confirmation: it waits for one, or goes ahead, with how many.
@@ -90,14 +90,14 @@ begin
         perform easysync_internal.audit_plan(run_id, tenant, connection_name, hash, summary, released, given);
     end if;
     if released and not looks_only then
-        perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.record_id, c.label, c.target,
+        perform easysync_internal.push_failed(run_id, tenant, connection_name, c.entity, c.hub_id, c.record_id, c.label, c.target,
             jsonb_build_object('category', c.error_category, 'code', c.error_code, 'message', c.error_message, 'hint', c.error_hint,
                                'detail', c.error_detail, 'retryable', false))
         from easysync_internal.sync_changes as c
         where c.sync_id = run_id and c.step = step_number and c.status = 'failed';
         delete from easysync_internal.sync_failures as f using easysync_internal.sync_changes as c
         where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = c.entity
-          and f.record_id = c.record_id and c.sync_id = run_id and c.step = step_number and c.status = 'skipped';
+          and f.record_id = c.record_id and f.hub_id = coalesce(c.hub_id, 0) and c.sync_id = run_id and c.step = step_number and c.status = 'skipped';
     end if;
 end
 $$;
@@ -111,15 +111,15 @@ declare
     obstacle bigint;
     error jsonb;
 begin
-    for one in select * from jsonb_to_recordset(blocked) as b (change_id integer, entity text, record_id text, label text, target text,
-                                                               by_entity text, by_record_id text, by_label text, by_target text) loop
+    for one in select * from jsonb_to_recordset(blocked) as b (change_id integer, entity text, hub_id bigint, record_id text, label text, target text,
+                                                               by_entity text, by_hub_id bigint, by_label text, by_target text) loop
         select f.failure_id into obstacle from easysync_internal.sync_failures as f
         where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = one.by_entity
-          and f.record_id = one.by_record_id;
+          and f.hub_id = one.by_hub_id;
         error := jsonb_build_object('category', 'conflict', 'code', 'waits_for_dependency', 'retryable', true,
             'message', format('%s %s waits for %s %s', one.target, one.label, one.by_target, easysync_internal.masked_id(one.by_label)),
             'hint', 'It goes on once that is sent; see blocked_by in easysync.sync_failures.');
-        perform easysync_internal.push_failed(run_id, tenant, connection_name, one.entity, one.record_id, one.label, one.target, error, obstacle);
+        perform easysync_internal.push_failed(run_id, tenant, connection_name, one.entity, one.hub_id, one.record_id, one.label, one.target, error, obstacle);
         update easysync_internal.sync_changes as c
         set status = 'failed', finished_at = clock_timestamp(), error_category = error ->> 'category', error_code = error ->> 'code',
             error_message = error ->> 'message', error_hint = error ->> 'hint', error_detail = null
@@ -216,15 +216,15 @@ begin
         if one.error is null and one.status = 'done' then
             delete from easysync_internal.sync_failures as f
             where f.tenant_id = tenant and f.connection = connection_name and f.direction = 'push' and f.entity = one.entity
-              and f.record_id = one.record_id;
+              and f.record_id = one.record_id and f.hub_id = coalesce(one.hub_id, 0);
         elsif one.error is not null then
-            perform easysync_internal.push_failed(own_run, tenant, connection_name, one.entity, one.record_id, one.label, one.target, one.error);
+            perform easysync_internal.push_failed(own_run, tenant, connection_name, one.entity, one.hub_id, one.record_id, one.label, one.target, one.error);
         end if;
         if one.conflict is not null then
             insert into easysync_internal.sync_conflicts (tenant_id, sync_id, connection, entity, record_id, hub_id, label, fields, conflict_strategy)
             select tenant, own_run, connection_name, one.entity, one.record_id, one.hub_id, easysync_internal.masked_id(one.label), one.conflict, 'manual'
             where not exists (select from easysync_internal.sync_conflicts as k where k.tenant_id = tenant and k.connection = connection_name
-                              and k.entity = one.entity and k.record_id = one.record_id and k.status = 'open');
+                              and k.entity = one.entity and k.hub_id = one.hub_id and k.status = 'open');
         end if;
     end loop;
     update easysync_ledger.sync_requests as r

@@ -17,7 +17,7 @@ use engine::plan::{Change, GateSettings};
 use engine::push::hub_undo::HubReverse;
 use engine::push::store::{
     Bundle, Candidate, Dependency, HubPlace, KeptPlan, Link, OpenCall, PushStore, Root, Scope,
-    Settled, Spent,
+    Settled, Spent, Told,
 };
 use engine::push::target::Call;
 use engine::push::undo::Done;
@@ -234,13 +234,13 @@ impl PushStore for PgStore {
         .map(|_| ())
     }
 
-    async fn in_step(&self, run: &Run, records: Vec<(Entity, String)>, step: &Step) -> Result<()> {
+    async fn in_step(&self, run: &Run, records: Vec<Told>, step: &Step) -> Result<()> {
         let (entities, ids) = records
             .into_iter()
-            .map(|(entity, id)| (Some(entity.as_str().to_owned()), Some(id)))
+            .map(|told| (Some(told.entity.as_str().to_owned()), Some(told.hub_id)))
             .unzip();
         let mut args = step_args(run, step)[2..].to_vec();
-        args.extend([Arg::Texts(entities), Arg::Texts(ids)]);
+        args.extend([Arg::Texts(entities), Arg::Ints(ids)]);
         self.job(move || spi::run("select easysync_internal.push_in_step($1, $2, $3, $4)", &args))
             .await
             .map(|_| ())

@@ -2,7 +2,7 @@
 //! a place each.
 
 use super::Push;
-use super::store::{Bundle, Candidate, KeptPlan, PushStore, Scope};
+use super::store::{Bundle, Candidate, KeptPlan, PushStore, Scope, Told};
 use super::undo::Undoing;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -197,19 +197,20 @@ fn unreadable(entity: Entity, bundle: &Bundle, error: Error) -> Draft {
 }
 
 /// Records of a bundle, itself and its refunds, that ask for nothing: they are in step.
-fn untold(entity: Entity, bundle: &Bundle, drafts: &[Draft]) -> Vec<(Entity, String)> {
+fn untold(entity: Entity, bundle: &Bundle, drafts: &[Draft]) -> Vec<Told> {
     #[derive(serde::Deserialize)]
     struct Refund {
         id: i64,
         source_id: Option<String>,
     }
     let refunds = bundle.refunds.iter().filter_map(|text| {
-        let refund: Refund = serde_json::from_str(text).ok()?;
-        Some((Entity::Refunds, refund.source_id.unwrap_or_else(|| refund.id.to_string())))
+        let Refund { id, source_id } = serde_json::from_str(text).ok()?;
+        let record_id = source_id.unwrap_or_else(|| id.to_string());
+        Some(Told { entity: Entity::Refunds, hub_id: id, record_id })
     });
-    let told = |(entity, id): &(Entity, String)| {
-        drafts.iter().any(|draft| draft.entity == *entity && draft.record_id == *id)
+    let is_told = |record: &Told| {
+        drafts.iter().any(|d| d.entity == record.entity && d.record_id == record.record_id)
     };
-    let own = (entity, bundle.record_id.clone());
-    std::iter::once(own).chain(refunds).filter(|record| !told(record)).collect()
+    let own = Told { entity, hub_id: bundle.hub_id, record_id: bundle.record_id.clone() };
+    std::iter::once(own).chain(refunds).filter(|record| !is_told(record)).collect()
 }

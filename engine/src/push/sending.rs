@@ -312,6 +312,6 @@ fn lost(change: &Change) -> Dependency {
         label: String::new(),
         target: "record".into(),
         entity: Entity::Orders,
-        record_id: change.draft.record_id.clone(),
+        hub_id: change.draft.hub_id,
     }
 }

@@ -116,6 +116,15 @@ pub struct KeptPlan {
     pub released: bool,
 }
 
+/// A record of which something is told, or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub entity: Entity,
+    pub hub_id: i64,
+    /// Its id where it was born. Not unique: a row that was born here has its hub id.
+    pub record_id: String,
+}
+
 /// How a change stands that another one depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dependency {
@@ -124,7 +133,7 @@ pub struct Dependency {
     pub label: String,
     pub target: String,
     pub entity: Entity,
-    pub record_id: String,
+    pub hub_id: i64,
 }
 
 /// An intent whose outcome isn't known: its worker went away, or no answer came.
@@ -245,7 +254,7 @@ pub trait PushStore: Send + Sync + 'static {
 
     /// These records are as they should be: nothing is told of them any more, but for amounts that
     /// came out otherwise there.
-    async fn in_step(&self, run: &Run, records: Vec<(Entity, String)>, step: &Step) -> Result<()>;
+    async fn in_step(&self, run: &Run, records: Vec<Told>, step: &Step) -> Result<()>;
 
     /// The plan is complete. `released`: it may be sent; else it waits for a person until `until`.
     async fn close_plan(

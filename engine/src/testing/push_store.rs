@@ -6,7 +6,7 @@ use crate::plan::{Change, GateSettings, Status};
 use crate::push::hub_undo::HubReverse;
 use crate::push::store::{
     Bundle, Candidate, Dependency, HubPlace, ItemOutcome, KeptPlan, Link, OpenCall, PushStore,
-    Root, Scope, Settled, Spent,
+    Root, Scope, Settled, Spent, Told,
 };
 use crate::push::target::{Call, Item};
 use crate::push::undo::Done;
@@ -275,14 +275,11 @@ impl PushStore for MemHub {
         Ok(())
     }
 
-    async fn in_step(
-        &self,
-        _run: &Run,
-        records: Vec<(Entity, String)>,
-        _step: &Step,
-    ) -> Result<()> {
+    async fn in_step(&self, _run: &Run, records: Vec<Told>, _step: &Step) -> Result<()> {
         let mut state = self.state();
-        records.iter().for_each(|record| drop(state.failures.remove(record)));
+        for Told { entity, record_id, .. } in records {
+            state.failures.remove(&(entity, record_id));
+        }
         Ok(())
     }
 
@@ -315,7 +312,7 @@ impl PushStore for MemHub {
                 label: change.draft.label.clone(),
                 target: change.draft.target.clone(),
                 entity: change.draft.entity,
-                record_id: change.draft.record_id.clone(),
+                hub_id: change.draft.hub_id,
             };
             Some((id, dependency))
         });

@@ -110,7 +110,7 @@ const UPSERT: &str = "insert into easysync_internal.sync_failures as f
 values ($1, $2, $3, 'pull', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
         case when $6 = 'conflict' then pg_catalog.clock_timestamp()
              when $10 then pg_catalog.clock_timestamp() + interval '1 minute' end)
-on conflict (tenant_id, connection, entity, direction, record_id) do update
+on conflict (tenant_id, connection, entity, direction, record_id, hub_id) do update
    set label = excluded.label, error_category = excluded.error_category,
        error_code = excluded.error_code, error_message = excluded.error_message,
        error_hint = excluded.error_hint, error_detail = excluded.error_detail, retryable = excluded.retryable,

@@ -36,7 +36,7 @@ pub const UNSENT: &str = "select change_id, entity, hub_id, root_entity, root_id
  order by wave, change_id limit $3";
 
 pub const DEPENDENCIES: &str =
-    "select change_id, status, remote_id, label, target, entity, record_id
+    "select change_id, status, remote_id, label, target, entity, coalesce(hub_id, 0)
   from easysync_internal.sync_changes
  where sync_id = $1 and change_id = any ($2::integer[])";
 
@@ -207,7 +207,7 @@ pub fn dependency(row: &Row) -> DbResult<(i32, Dependency)> {
         label: row.get::<String>(4)?.unwrap_or_default(),
         target: required(row, 5)?,
         entity: entity(&word)?,
-        record_id: required(row, 7)?,
+        hub_id: required(row, 7)?,
     };
     Ok((required(row, 1)?, dependency))
 }
@@ -216,11 +216,12 @@ pub fn blocked_json(change: &Change, by: &Dependency) -> Value {
     json!({
         "change_id": change.change_id,
         "entity": change.draft.entity.as_str(),
+        "hub_id": change.draft.hub_id,
         "record_id": change.draft.record_id,
         "label": change.draft.label,
         "target": change.draft.target,
         "by_entity": by.entity.as_str(),
-        "by_record_id": by.record_id,
+        "by_hub_id": by.hub_id,
         "by_label": by.label,
         "by_target": by.target,
     })
