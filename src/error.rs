@@ -64,6 +64,14 @@ impl DbError {
         let new = |category, message: &str| {
             Error::new(category, self.sqlstate.clone(), message).said(&self.message)
         };
+        if self.sqlstate == "57014" {
+            return new(Category::Conflict, "writing it to the hub took too long")
+                .retryable(true)
+                .hint(
+                    "A trigger or a constraint of the table takes its time, or another session holds \
+                     what it needs. It is tried again by itself with the next sync.",
+                );
+        }
         if self.is_transient() {
             return new(Category::Conflict, "another session held its row")
                 .retryable(true)
@@ -114,6 +122,11 @@ impl From<DbError> for Error {
         let new = |category, message: &str| {
             Error::new(category, error.sqlstate.clone(), message).said(&error.message)
         };
+        if error.sqlstate == "57014" {
+            return new(Category::Conflict, "this database took too long")
+                .retryable(true)
+                .hint("A trigger of the hub takes its time, or the server is busy. It is tried again by itself.");
+        }
         if error.is_transient() {
             return new(Category::Conflict, "another session held the rows")
                 .retryable(true)

@@ -4,7 +4,7 @@
 use super::tokens::fresh;
 use crate::error::to_json;
 use crate::secrets::{self, Binding, Sealed, base64_encode};
-use crate::store::PgStore;
+use crate::store::{PgStore, read_one};
 use crate::{guc, host, worker};
 use engine::clock::Clock;
 use engine::connector::{self, Account, Check};
@@ -312,11 +312,9 @@ fn ask(connection: Connection) -> Result<(Option<Account>, Vec<Check>)> {
 
 /// Before the first `connect` there is nothing to look at.
 fn has_hub(tenant: &str) -> Result<bool> {
-    let found = Spi::get_one_with_args::<bool>(
-        "select easysync_internal.hub_schema($1) is not null",
-        &[tenant.into()],
-    );
-    Ok(found.map_err(|e| Error::internal(e.to_string()))?.unwrap_or(false))
+    let found =
+        read_one::<bool>("select easysync_internal.hub_schema($1) is not null", &[tenant.into()]);
+    Ok(found.map_err(Error::from)?.unwrap_or(false))
 }
 
 /// All orders of the hub, as the connection would be sent them.

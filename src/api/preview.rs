@@ -3,7 +3,7 @@
 use super::accounts::{stored, walk};
 use super::tokens::fresh;
 use crate::error::to_json;
-use crate::store::{LookStore, PgStore};
+use crate::store::{LookStore, PgStore, read_one};
 use crate::{host, worker};
 use engine::http::HttpContext;
 use engine::model::{Direction, Entity, Mode};
@@ -185,12 +185,12 @@ async fn unmapped_rates(
 }
 
 pub(super) fn stream_of(tenant: &str, name: &str, entity: Entity) -> Result<Stream> {
-    let connected = Spi::get_one_with_args::<bool>(
+    let connected = read_one::<bool>(
         "select status = 'connected' from easysync_internal.connections
           where tenant_id = $1 and name = $2 union all select false limit 1",
         &[tenant.into(), name.into()],
     );
-    if connected.map_err(|e| Error::internal(e.to_string()))? != Some(true) {
+    if connected.map_err(Error::from)? != Some(true) {
         return Err(Error::argument(
             format!("\"{name}\" is not connected"),
             "SELECT connection, status, status_reason FROM easysync.connections;",

@@ -14,6 +14,7 @@ use crate::error::{DbError, DbResult};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 thread_local! {
     /// The tenant whose hub the statement in hand touches.
@@ -47,9 +48,11 @@ pub fn as_owner<R>(
     access: Access,
     work: impl FnOnce() -> DbResult<R>,
 ) -> DbResult<R> {
-    struct Reset(Option<String>);
-    impl Drop for Reset {
+    /// Also on the way of an error.
+    struct Reset<'a>(Option<String>, &'a str, Instant);
+    impl Drop for Reset<'_> {
         fn drop(&mut self) {
+            super::fair::note(self.1, self.2.elapsed());
             TENANT.set(self.0.take());
         }
     }
@@ -60,7 +63,7 @@ pub fn as_owner<R>(
         }
         UNSETTLED.set(owner);
     }
-    let _reset = Reset(TENANT.replace(Some(tenant.to_owned())));
+    let _reset = Reset(TENANT.replace(Some(tenant.to_owned())), tenant, Instant::now());
     let restriction = match access {
         Access::Read => pg_sys::SECURITY_RESTRICTED_OPERATION,
         Access::Write => 0,

@@ -1,15 +1,16 @@
 //! One job: a transaction (or a subtransaction of a session's), an identity, and no error that
 //! gets away.
 
-use super::foreign;
+use super::{fair, foreign};
 use crate::error::{DbError, DbResult};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 /// The longest a job of the worker may take. Background workers don't arm `statement_timeout`
 /// themselves.
-const JOB_TIMEOUT_MS: i32 = 60_000;
+const JOB_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `TimeoutId` of `utils/timeout.h`, which pgrx doesn't bind; the same from 14 to 18.
 const STATEMENT_TIMEOUT: i32 = 3;
@@ -17,6 +18,13 @@ const STATEMENT_TIMEOUT: i32 = 3;
 unsafe extern "C-unwind" {
     fn enable_timeout_after(timeout: i32, milliseconds: i32);
     fn disable_timeout(timeout: i32, keep_indicator: bool);
+}
+
+/// From now on the worker's job in hand may take that long. It must be called within [`in_transaction`],
+/// which sets the first limit.
+pub fn limit_time(limit: Duration) {
+    fair::set_deadline(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    unsafe { enable_timeout_after(STATEMENT_TIMEOUT, limit.as_millis() as i32) };
 }
 
 /// Runs `work` in a transaction of its own: committed if it returns `Ok`, else rolled back.
@@ -28,10 +36,11 @@ pub fn in_transaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
         let result = PgTryBuilder::new(AssertUnwindSafe(|| {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            enable_timeout_after(STATEMENT_TIMEOUT, JOB_TIMEOUT_MS);
+            limit_time(JOB_TIMEOUT);
             let nest = pg_sys::NewGUCNestLevel();
             let result = work().and_then(|done| foreign::settle().map(|()| done));
             disable_timeout(STATEMENT_TIMEOUT, false);
+            fair::clear_deadline();
             if result.is_ok() {
                 pg_sys::AtEOXact_GUC(false, nest);
                 pg_sys::PopActiveSnapshot();
@@ -44,6 +53,7 @@ pub fn in_transaction<R>(work: impl FnOnce() -> DbResult<R>) -> DbResult<R> {
         .execute();
         if result.is_err() {
             disable_timeout(STATEMENT_TIMEOUT, false);
+            fair::clear_deadline();
             pg_sys::AbortOutOfAnyTransaction();
             foreign::forget_unsettled();
         }

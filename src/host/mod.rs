@@ -3,6 +3,7 @@
 //! Postgres (pgrx panics where one does).
 
 mod bridge;
+pub mod fair;
 mod foreign;
 mod job;
 mod runtime;
@@ -11,7 +12,7 @@ mod wall_clock;
 
 pub use bridge::{Bridge, wait};
 pub use foreign::{Access, as_owner, command_as, settle, tenant_in_hand, with_plain_settings};
-pub use job::{as_role, in_subtransaction, in_transaction};
+pub use job::{as_role, in_subtransaction, in_transaction, limit_time};
 pub use runtime::build_runtime;
 pub use session::{block_on, block_on_with};
 pub use wall_clock::WallClock;

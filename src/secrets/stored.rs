@@ -2,9 +2,9 @@
 
 use super::{Binding, Keyring, open, seal};
 use crate::guc;
+use crate::store::read_one;
 use engine::store::{Connection, Secret};
 use engine::{Error, Result};
-use pgrx::prelude::*;
 
 /// Sealed credentials with the id of the key that sealed them; both None: the row holds none.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +40,7 @@ impl Sealed {
 pub fn keyring() -> Result<Keyring> {
     Keyring::load_or_create(&guc::key_file().0, || {
         let count = "select pg_catalog.count(*) from easysync_internal.connections where sealed is not null";
-        let count = Spi::get_one::<i64>(count).map_err(|e| Error::internal(e.to_string()))?;
-        Ok(count.unwrap_or(0))
+        Ok(read_one::<i64>(count, &[]).map_err(Error::from)?.unwrap_or(0))
     })
 }
 

@@ -4,7 +4,7 @@ use super::row::Row;
 use super::runs::{end, filters_of};
 use super::spi::{self, required};
 use crate::error::{DbError, DbResult};
-use crate::host;
+use crate::host::{self, fair};
 use crate::worker::Ending;
 use engine::model::{Entity, Mode, TenantId};
 use engine::runner::MOST_RUNS_OF_TENANT;
@@ -117,6 +117,7 @@ pub fn claim(epoch: i64, turn: &Turn) -> DbResult<Option<Run>> {
             if wrapped && !last.is_empty() && waiting.tenant.as_str() > last.as_str() {
                 return Ok(None);
             }
+            fair::set_shared(waiting.is_shared);
             let tenant = waiting.tenant.to_string();
             match claim_of(worker, waiting)? {
                 Claim::Taken(run) => {

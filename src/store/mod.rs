@@ -25,7 +25,7 @@ mod undo;
 mod webhooks;
 
 use crate::error::DbResult;
-use crate::host::Bridge;
+use crate::host::{self, Bridge};
 use crate::shmem;
 use async_trait::async_trait;
 use engine::model::Entity;
@@ -46,6 +46,9 @@ use page::Locked;
 pub use page::{change_origin, changes_suppressed};
 pub use push::Vault;
 pub use runs::filters_of;
+// pgrx's own `Spi::get_one` counts as a write: a transaction that only asks would get a number, and a
+// standby refuse it.
+pub use spi::one as read_one;
 pub use steps::pull_streams;
 pub use webhooks::Watched;
 
@@ -78,6 +81,11 @@ impl PgStore {
     /// Does it work for a session, in that session's transaction?
     fn in_session(&self) -> bool {
         self.bridge.is_session()
+    }
+
+    /// Waits for the tenant's turn at its hub: one whose triggers took long leaves time to the others.
+    pub(crate) async fn turn_of(&self, tenant: &str) {
+        tokio::time::sleep(host::fair::wait_of(tenant)).await;
     }
 
     /// Carries out a job with the rights of `easysync_worker`; one that met a lock is tried again:
@@ -207,6 +215,7 @@ impl Store for PgStore {
 
     async fn write_page(&self, page: PageWrite) -> Result<Counts> {
         let page = Arc::new(page);
+        self.turn_of(page.stream.connection.tenant.as_str()).await;
         let began = Instant::now();
         self.job(move || {
             let waited = began.elapsed() > PAGE_PATIENCE;

@@ -13,11 +13,13 @@ use super::hub::Hub;
 use super::look::Overlay;
 use super::{changes, links, lookup, statistics};
 use crate::error::DbResult;
+use crate::host;
 use batch::{Batch, Outcome};
 use engine::store::{Counts, PageWrite, Stream};
 use journal::Journal;
 use pgrx::prelude::*;
 use std::cell::RefCell;
+use std::time::Duration;
 
 thread_local! {
     /// Whose write the statement in hand is: the connection whose pull it belongs to, and whether
@@ -62,6 +64,9 @@ fn with_origin<R>(stream: &Stream, work: impl FnOnce() -> DbResult<R>) -> DbResu
     work()
 }
 
+/// How long the writes to our own tables may take after those to the hub.
+const OWN_WRITES: Duration = Duration::from_secs(60);
+
 /// What becomes of records whose rows another session holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
@@ -90,6 +95,7 @@ fn write_all(page: &PageWrite, locked: Locked) -> DbResult<Counts> {
             batch.write_records(&apply::newest(&page.records))?;
             batch.write_gone(&page.gone)?;
             outcome = batch.outcome;
+            host::limit_time(OWN_WRITES);
             Ok(())
         })?;
         changes::keep(page, &outcome.changes)?;

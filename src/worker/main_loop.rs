@@ -234,6 +234,7 @@ fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
         clock: Arc::new(host::WallClock),
     };
     let intake = Intake { store: Arc::clone(&store) as Arc<dyn WebhookStore> };
+    watch(&runtime, &bridge, host::fair::watch());
     let (keeper, keeper_http) = (Arc::clone(&store), Arc::clone(&runner.http));
     runtime.spawn(super::webhooks::keep(keeper, keeper_http));
     let renewing = super::tokens::keep(Arc::clone(&store), accounts, Arc::clone(&bridge), slot);

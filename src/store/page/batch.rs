@@ -21,6 +21,13 @@ const SETTING_APART: Duration = Duration::from_secs(10);
 /// before.
 const SHORT_WAIT: &str = "50ms";
 
+/// How long a page may take as a whole, before its records are set apart.
+const WHOLE_PAGE: Duration = Duration::from_secs(20);
+
+/// How long one attempt may take while records are set apart: a trigger that sleeps takes the time of
+/// its own records, not that of the others.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
 /// From so many records on, one error of every one of them is the table's, not theirs.
 const MANY: usize = 3;
 
@@ -109,6 +116,7 @@ impl<'a> Batch<'a> {
         if ids.is_empty() {
             return Ok(());
         }
+        self.limit_time();
         let (hub, stream) = (&mut *self.hub, &self.page.stream);
         let mut journal = Journal::of(self.page.sync_id);
         let mut counts = Counts::default();
@@ -137,6 +145,7 @@ impl<'a> Batch<'a> {
     /// An error that some record may be at fault for comes back as that; any other ends the batch.
     fn judge(&mut self, error: DbError, records: &[&Record]) -> DbResult<DbError> {
         lookup::forget();
+        self.limit_time();
         if error.is_transient() {
             return match self.locked {
                 Locked::GiveWay => Err(error),
@@ -169,6 +178,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// What comes next may take so long, whatever the hub's triggers do.
+    fn limit_time(&self) {
+        host::limit_time(match self.locked {
+            Locked::GiveWay => WHOLE_PAGE,
+            Locked::SetAside => ATTEMPT,
+        });
+    }
+
     /// Has setting apart what is held taken too long?
     fn is_late(&self, error: &DbError) -> bool {
         error.is_transient() && self.began.elapsed() > SETTING_APART
@@ -177,6 +194,7 @@ impl<'a> Batch<'a> {
     /// Once as if every unlinked record were new; if a row was here already (an application, or an
     /// installation before this one, was faster), once more taking such rows over.
     fn attempt(&mut self, records: &[&Record]) -> DbResult<(Counts, Vec<HubChange>)> {
+        self.limit_time();
         let (hub, page) = (&mut *self.hub, self.page);
         let mut once = |take_over| {
             let mut journal = Journal::of(page.sync_id);
@@ -201,9 +219,9 @@ fn broken_table(failed: &[RecordFailure], records: &[&Record]) -> Option<DbError
     let first = failed.iter().find(|f| DbError::new(&f.error.code, "").is_about_schema())?;
     let alike = failed
         .iter()
-        .filter(|f| f.entity == first.entity && f.error.message == first.error.message)
+        .filter(|f| f.entity == first.entity && f.error.said == first.error.said)
         .count();
     let all = records.iter().filter(|record| record.entity == first.entity).count();
     (alike >= MANY && alike == all)
-        .then(|| DbError::new(&first.error.code, first.error.message.clone()))
+        .then(|| DbError::new(&first.error.code, first.error.said.clone().unwrap_or_default()))
 }

@@ -106,6 +106,7 @@ impl PgStore {
             }
             let entity = root.entity;
             let (tenant, account) = (stream.connection.tenant.to_string(), account_of(stream));
+            self.turn_of(&tenant).await;
             let rows: Vec<Bundle> =
                 self.job(move || bundles(&tenant, &account, entity, &ids)).await?;
             found.extend(rows.into_iter().map(|bundle| ((index, bundle.hub_id), bundle)));

@@ -5,6 +5,7 @@ mod internals;
 mod members;
 mod sessions;
 mod sizes;
+mod sleepers;
 mod turns;
 
 use super::Attack;
@@ -18,6 +19,7 @@ pub fn attacks() -> Vec<Attack> {
         members::attacks(),
         sessions::attacks(),
         sizes::attacks(),
+        sleepers::attacks(),
         turns::attacks(),
     ]
     .into_iter()

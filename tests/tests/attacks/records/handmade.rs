@@ -86,7 +86,8 @@ fn odd_rows() -> Result<()> {
         // Some of them have the id that an order of the shop has which was posted in the same run.
         let twins = "commerce.orders as o where exists (select from commerce.orders as h where h.source_id is null and h.id::text = o.source_id)";
         ensure!(bed.count(twins)? > 0, "no two records share an id");
-        let good = "select count(*) from easysync.links as l join commerce.orders as o on o.id = l.hub_id
+        let good =
+            "select count(*) from easysync.links as l join commerce.orders as o on o.id = l.hub_id
                      where o.number = 'GOOD' and l.remote_type in ('SalesReceipt', 'Invoice')";
         ensure!(bed.text(good)?.as_deref() == Some("1"), "the good one was posted");
         Ok(())
