@@ -80,8 +80,29 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// HTTP status of the answer, when there was one.
     pub http_status: Option<u16>,
-    /// Overrides the SQLSTATE that follows from the category (argument errors: 22023).
-    pub sqlstate: Option<String>,
+    /// Overrides the SQLSTATE that follows from the category.
+    pub sqlstate: Option<SqlState>,
+}
+
+/// SQLSTATEs that follow from no category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SqlState {
+    /// Of an argument or a settings key that can't be.
+    #[serde(rename = "22023")]
+    Argument,
+    /// Of a preview that a session can't hold.
+    #[serde(rename = "YS413")]
+    TooLarge,
+}
+
+impl SqlState {
+    /// Its five characters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SqlState::Argument => "22023",
+            SqlState::TooLarge => "YS413",
+        }
+    }
 }
 
 impl Error {
@@ -102,7 +123,7 @@ impl Error {
     /// An argument or a settings key that can't be: SQLSTATE 22023 at the call.
     pub fn argument(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let mut error = Error::new(Category::Validation, "invalid_argument", message).hint(hint);
-        error.sqlstate = Some("22023".into());
+        error.sqlstate = Some(SqlState::Argument);
         error
     }
 
@@ -148,7 +169,7 @@ impl Error {
     }
 
     pub fn sqlstate(&self) -> &str {
-        self.sqlstate.as_deref().unwrap_or(self.category.sqlstate())
+        self.sqlstate.map_or(self.category.sqlstate(), SqlState::as_str)
     }
 
     /// The run, or the statement, was told to stop.

@@ -14,7 +14,6 @@ use engine::push::{Preview, Push, Walk, too_large};
 use engine::store::{Connection, DeletePolicy, Filters, Run, Step, Store, Stream};
 use engine::{Error, Result};
 use jiff::SignedDuration;
-use pgrx::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,7 +222,7 @@ pub(super) fn shown(connection: &str, direction: Direction, preview: &Preview) -
             "direction": direction.as_str(),
             "entity": draft.entity.as_str(),
             "record_id": draft.record_id,
-            "label": draft.label,
+            "label": engine::mask::label(&draft.label),
             "target": draft.target,
             "action": action,
             "destructive": draft.destructive || draft.action.is_destructive(),

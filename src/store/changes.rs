@@ -46,7 +46,7 @@ fn row(place: usize, change: &HubChange) -> Value {
         "entity": change.entity.as_str(),
         "hub_id": change.hub_id,
         "record_id": change.record_id,
-        "label": change.label,
+        "label": engine::mask::label(&change.label),
         "target": change.target,
         "action": change.action.as_str(),
         "destructive": change.is_destructive(),

@@ -277,7 +277,7 @@ pub fn mark_deleted(stream: &Stream, entity: Entity, ids: &[String]) -> DbResult
             and deleted_at is null
       returning hub_id",
         &args,
-        |row| Ok(row.get::<i64>(1)?),
+        |row| row.get::<i64>(1),
     )?;
     Ok(found.into_iter().flatten().collect())
 }

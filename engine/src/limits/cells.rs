@@ -20,9 +20,6 @@ pub const TEXT_BYTES: usize = 4 << 20;
 pub const FIRST_YEAR: i16 = 1;
 pub const LAST_YEAR: i16 = 9999;
 
-/// Characters of a label.
-const LABEL_CHARACTERS: usize = 200;
-
 /// Columns of hub tables that an index holds (`sql/40_hub_tables.sql`).
 const KEYS: [&str; 6] = ["number", "status", "sku", "email", "currency", "source_id"];
 
@@ -57,14 +54,6 @@ fn year(year: i16) -> Result<(), Reason> {
     match (FIRST_YEAR..=LAST_YEAR).contains(&year) {
         true => Ok(()),
         false => Err(format!("is not within the years {FIRST_YEAR} to {LAST_YEAR}").into()),
-    }
-}
-
-/// A label that lists can show, whatever the platform calls its record.
-pub fn label(text: &str) -> String {
-    match text.char_indices().nth(LABEL_CHARACTERS) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text.to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 mod cells;
 mod json;
 
-pub use cells::{KEY_BYTES, TEXT_BYTES, check, label};
+pub use cells::{KEY_BYTES, TEXT_BYTES, check};
 pub use json::{Excess, JSON_DEPTH, RECORD_BYTES, check_json, check_record};
 
 /// Bytes of one answer, unpacked, unless a client says otherwise.

@@ -3,7 +3,6 @@
 
 use super::money;
 use crate::error::{Category, Error, Result};
-use crate::limits;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -54,7 +53,7 @@ pub fn name_of(text: &str) -> String {
     let Ok(named) = serde_json::from_str::<Named<'_>>(text) else { return String::new() };
     let called = named.number.or(named.sku).filter(|raw| raw.get() != "null");
     let called = called.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    limits::label(
+    crate::mask::label(
         &called.unwrap_or_else(|| {
             format!("with the hub's id {}", named.id.map_or("null", RawValue::get))
         }),

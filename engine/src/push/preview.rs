@@ -55,6 +55,6 @@ pub fn too_large(records: u64) -> Error {
     let mut error = Error::new(Category::Validation, "preview_too_large", message).hint(
         "Let the worker plan it: easysync.trigger(..., dry_run => true), then easysync.sync_changes.",
     );
-    error.sqlstate = Some("YS413".into());
+    error.sqlstate = Some(crate::error::SqlState::TooLarge);
     error
 }

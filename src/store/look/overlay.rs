@@ -203,7 +203,7 @@ impl Planned {
             "direction": "pull",
             "entity": change.entity.as_str(),
             "record_id": change.record_id,
-            "label": change.label,
+            "label": engine::mask::label(&change.label),
             "target": change.target,
             "action": change.action.as_str(),
             "destructive": change.is_destructive(),

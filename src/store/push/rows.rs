@@ -218,7 +218,7 @@ pub fn blocked_json(change: &Change, by: &Dependency) -> Value {
         "entity": change.draft.entity.as_str(),
         "hub_id": change.draft.hub_id,
         "record_id": change.draft.record_id,
-        "label": change.draft.label,
+        "label": engine::mask::label(&change.draft.label),
         "target": change.draft.target,
         "by_entity": by.entity.as_str(),
         "by_hub_id": by.hub_id,

@@ -275,7 +275,7 @@ impl Answer {
     }
 
     /// Bytes of its body.
-    pub fn len(&self) -> usize {
+    pub fn body_bytes(&self) -> usize {
         self.0.body.len()
     }
 

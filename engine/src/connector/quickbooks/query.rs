@@ -210,7 +210,7 @@ impl Api {
             };
             let got = rows_of(&answer, kind)?.len() as u64;
             found += got;
-            bytes += answer.len();
+            bytes += answer.body_bytes();
             answers.push(answer);
             let full = got >= asked;
             // Two at least: pages share one.

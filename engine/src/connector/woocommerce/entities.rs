@@ -413,7 +413,7 @@ fn failure(
     );
     Box::new(RecordFailure {
         entity,
-        label: limits::label(&text(head.number).or_else(|| id.clone()).unwrap_or_default()),
+        label: crate::mask::label(&text(head.number).or_else(|| id.clone()).unwrap_or_default()),
         remote_id: id.unwrap_or_default(),
         error,
         raw: Some(Arc::from(raw.get())),

@@ -300,8 +300,9 @@ impl Shop {
             page.calls += answer.calls();
             let (raws, note) = elements(&answer)?;
             page.notes.extend(note);
-            let ids = raws.iter().filter_map(|element| element.head.id());
-            let fresh = ids.fold(false, |fresh, id| seen.insert(id) || fresh);
+            let before = seen.len();
+            seen.extend(raws.iter().filter_map(|element| element.head.id()));
+            let fresh = seen.len() > before;
             for element in &raws {
                 let Element { raw, head, .. } = element;
                 if !element.fits(Entity::Products, &mut page) {

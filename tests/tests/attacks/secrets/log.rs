@@ -41,15 +41,14 @@ fn pass_secrets(admin: &mut Client, hook: &mut Client, before: &str) -> Result<(
     let settings = json!({"url": "https://shop.example"});
     let body = json!({"id": 1, "customer_note": NOTE}).to_string();
     let headers = json!({"x-wc-webhook-signature": SECRET});
-    let mut run =
-        |client: &mut Client, sql: &str, args: &[&(dyn postgres::types::ToSql + Sync)]| {
-            let mut transaction = client.transaction()?;
-            transaction.batch_execute(before)?;
-            if transaction.execute(sql, args).is_ok() {
-                transaction.commit()?;
-            }
-            anyhow::Ok(())
-        };
+    let run = |client: &mut Client, sql: &str, args: &[&(dyn postgres::types::ToSql + Sync)]| {
+        let mut transaction = client.transaction()?;
+        transaction.batch_execute(before)?;
+        if transaction.execute(sql, args).is_ok() {
+            transaction.commit()?;
+        }
+        anyhow::Ok(())
+    };
     let connect = "select easysync.connect('public', 'woocommerce', $1, $2, verify => false)";
     run(admin, connect, &[&settings, &keys])?;
     run(admin, "select easysync.set_credentials('public', $1, verify => false)", &[&keys])?;
