@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod compare;
 pub mod environment;
 pub mod hooks;
+pub mod hostile;
 pub mod many;
 pub mod process;
 pub mod receiver;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::http::budget::Held;
 use crate::limits::PAGE_BYTES;
 use crate::store::{Cursor, Walk};
+use jiff::{SignedDuration, Timestamp};
 
 impl Pull {
     pub(super) async fn walk_passes(
@@ -51,7 +52,7 @@ impl Pull {
                 self.note(&page.notes).await?;
                 // Only the first sight of the list: what is read again later was there before.
                 if walk.pass == 0 && offset == 0 && walk.last_id == 0 {
-                    walk.started_at = page.served_at.unwrap_or(walk.started_at);
+                    walk.started_at = believed(page.served_at, walk.started_at);
                 }
                 batch.take(page, pass, &mut walk);
             }
@@ -82,6 +83,15 @@ impl Pull {
             page = feed.next() => page,
         }
     }
+}
+
+/// How far ahead of ours a platform's clock is believed: time zones taken for UTC are within it.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// When the walk began, by the platform's clock. One that is further ahead says nothing: the next run
+/// would ask for changes after a time that is still to come, and see none.
+fn believed(told: Option<Timestamp>, ours: Timestamp) -> Timestamp {
+    told.filter(|told| told.duration_since(ours) <= MOST_AHEAD).unwrap_or(ours)
 }
 
 /// Does the pass count as records looked at: not the trash, and not a list of bare ids.

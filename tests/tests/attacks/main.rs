@@ -10,6 +10,7 @@ mod records;
 mod secrets;
 mod shop;
 mod tenants;
+mod yard;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
@@ -66,6 +67,9 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     for (class, count) in counts.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         println!("attacks by {class}: tried {}, held {}", count.tried, count.held);
+    }
+    if let Err(error) = yard::leave_yard() {
+        eprintln!("stopping what attacks shared: {error:#}");
     }
     conclusion.exit();
 }
