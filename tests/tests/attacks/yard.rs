@@ -97,7 +97,41 @@ impl Yard {
         Ok(name)
     }
 
-    /// The same, as a member of tenant "north".
+    /// Connects hostile books of tenant "north", whose invoices are pulled; the connection's name.
+    pub fn connect_books(&mut self, books: &Hostile) -> Result<String> {
+        self.connected += 1;
+        let (name, realm) =
+            (format!("hostile{}", self.connected), format!("9999{}", self.connected));
+        let preset = "simulator/fixtures/quickbooks/presets/us.settings.json";
+        let preset = self.bed.cluster.environment().root.join(preset);
+        let mut settings: Value = serde_json::from_str(&std::fs::read_to_string(preset)?)?;
+        settings["api_url"] = books.url().into();
+        settings["oauth_url"] = books.url().into();
+        let keys = json!({"client_id": "app", "client_secret": "secret"});
+        self.in_north(|bed| {
+            bed.db.execute(
+                "select easysync.connect($1, 'quickbooks', settings => $2, credentials => $3)",
+                &[&name, &settings, &keys],
+            )?;
+            let back = "https://app.example/back";
+            let page: String = bed
+                .db
+                .query_one("select easysync.oauth_authorize_url($1, $2)", &[&name, &back])?
+                .get(0);
+            let state = page.split(['?', '&']).find(|part| part.starts_with("state="));
+            let state = state.with_context(|| format!("no state in {page}"))?;
+            let landed = format!("{back}?code=granted&{state}&realmId={realm}");
+            bed.db.execute("select easysync.oauth_complete($1)", &[&landed])?;
+            bed.db.execute(
+                "select easysync.set_stream($1, 'invoices', direction => 'pull')",
+                &[&name],
+            )?;
+            Ok(())
+        })?;
+        Ok(name)
+    }
+
+    /// Works as a member of tenant "north".
     pub fn in_north<T>(&mut self, work: impl FnOnce(&mut Bed) -> Result<T>) -> Result<T> {
         self.bed.db.batch_execute("set easysync.tenant_id = 'north'")?;
         let outcome = work(&mut self.bed);
