@@ -85,6 +85,20 @@ as $$
     from (select easysync_internal.worker_status() as worker) as s
 $$;
 
+-- Is the database served? A worker may have left its process to another database for a while.
+create function easysync_internal.worker_serves() returns boolean
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select coalesce((easysync_internal.worker_status() ->> 'running')::boolean, false) $$;
+
+-- What ended a wait: whoever cancelled it, or statement_timeout, which counts from the statement's start. (The error's
+-- text tells them apart in the server's language only.)
+create function easysync_internal.ended_by() returns text
+    language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+    select case when s.setting::bigint > 0 and clock_timestamp() >= statement_timestamp() + s.setting::bigint * interval '1 ms' then 'statement_timeout' else 'person' end
+    from pg_settings as s where s.name = 'statement_timeout'
+$$;
+
 create procedure easysync.run(entity text, mode text default 'incremental', connection text default null, ids text[] default null,
                               filters jsonb default null, timeout interval default null)
     language plpgsql
@@ -125,7 +139,7 @@ begin
                 spoken_at := pg_catalog.clock_timestamp();
             end loop;
             problem := easysync_internal.worker_problem();
-            if current_status = 'queued' and (easysync_internal.worker_pid() is null or problem is not null) then
+            if current_status = 'queued' and (not easysync_internal.worker_serves() or problem is not null) then
                 idle_since := coalesce(idle_since, pg_catalog.clock_timestamp());
             else
                 idle_since := null;
@@ -136,6 +150,11 @@ begin
         if interrupted then
             perform easysync.cancel(new_id, 'interrupted');
             commit;
+            if easysync_internal.ended_by() = 'statement_timeout' then
+                raise exception using errcode = '57014', message = pg_catalog.format('sync %s is being cancelled: statement_timeout (%s) ended the wait for it',
+                        new_id, pg_catalog.current_setting('statement_timeout')),
+                    hint = 'SET statement_timeout = 0 before CALL easysync.run, or do not wait: SELECT easysync.trigger(...).';
+            end if;
             raise exception using errcode = '57014', message = pg_catalog.format('sync %s is being cancelled: you interrupted it', new_id);
         end if;
         commit;

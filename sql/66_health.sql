@@ -72,6 +72,19 @@ as $$
         select 'down' as severity, 'no worker is running' || coalesce(format(' (%s)', worker ->> 'state'), '') as reason, easysync_internal.worker_cure(worker) as cure
         where not coalesce((worker ->> 'running')::boolean, false)
         union all
+        -- A database waits for a moment whenever others are served; longer means that they are too many or too busy.
+        select 'degraded', format('no process for the worker since %s UTC: all are in use (max_worker_processes = %s, %s databases with easysync)',
+                   to_char((worker ->> 'waiting_since')::timestamptz at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                   worker #>> '{server,max_worker_processes}', worker #>> '{server,databases}'),
+               'Raise max_worker_processes by one for each database with easysync, and restart Postgres; until then databases take turns.'
+        where (worker ->> 'waiting_since')::timestamptz < clock_timestamp() - interval '30 seconds'
+        union all
+        -- A database beyond the last slot: the server keeps no more.
+        select 'down', format('easysync serves at most %s databases of a server', worker #>> '{server,most_databases}'),
+               'Drop the extension in a database that does not need it.'
+        where not coalesce((worker ->> 'running')::boolean, false)
+          and (worker #>> '{server,databases}')::integer >= (worker #>> '{server,most_databases}')::integer
+        union all
         select 'down', format('the worker can not take %s', worker ->> 'problem'), coalesce(worker ->> 'cure', 'See the server''s log.')
         where worker ->> 'problem' is not null
         union all

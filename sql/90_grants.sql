@@ -35,7 +35,8 @@ grant execute on function easysync_internal.read_requests(text[]), easysync_inte
 grant execute on procedure easysync.run(text, text, text, text[], jsonb, interval) to easysync_operator;
 -- What run() calls as the operator himself.
 grant usage on schema easysync_internal to easysync_operator;
-grant execute on function easysync_internal.in_transaction_block(), easysync_internal.check_worker(), easysync_internal.worker_problem(), easysync_internal.run_lines(bigint),
+grant execute on function easysync_internal.in_transaction_block(), easysync_internal.check_worker(),
+    easysync_internal.worker_problem(), easysync_internal.worker_serves(), easysync_internal.ended_by(), easysync_internal.run_lines(bigint),
     easysync_internal.raise_outcome(bigint) to easysync_operator;
 
 -- easysync_admin: credentials, streams, settings, tenants.

@@ -11,8 +11,10 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 
-/// Databases of one server that can have a worker.
-pub const SLOTS: usize = 64;
+/// Databases of one server that can have the extension and a worker, at once or in turns.
+pub const SLOTS: usize = 256;
+/// Accounts of one server whose pace is kept.
+const PACES: usize = 64;
 
 /// What a worker is doing, for `worker_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +49,21 @@ pub struct Slot {
     pub heartbeat_at: AtomicI64,
     /// DROP DATABASE and its kin keep the launcher away until then.
     pub blocked_until: AtomicI64,
-    /// Generation of `rescan` (plus one) at which the database had no extension.
-    pub without_extension: AtomicU32,
+    /// Was it DROP DATABASE or its kin that ended the worker?
+    pub stood_aside: AtomicBool,
+    /// The last worker found no extension here.
+    pub without_extension: AtomicBool,
+    /// Other databases wait for a process: the worker leaves as soon as it has nothing to do.
+    pub asked_to_leave: AtomicBool,
+    /// The worker left because it had nothing to do, until then or until a commit wants it; 0: it
+    /// didn't.
+    pub due_at: AtomicI64,
+    /// Since when it waits for a process; 0: it doesn't.
+    pub waiting_since: AtomicI64,
     /// Epoch of the last worker that ended by order.
     pub ended_by_order: AtomicI64,
-    /// What commits since the last look may concern: [`RUNS`], [`SCHEDULES`], [`DELIVERIES`].
+    /// What commits since the last look may concern: [`RUNS`], [`SCHEDULES`], [`DELIVERIES`],
+    /// [`INSTALLED`].
     pub changed: AtomicU32,
     /// Sessions that asked for renewed tokens so far, and how many of them have been answered.
     pub renewals_asked: AtomicU32,
@@ -97,6 +109,8 @@ impl SharedText {
 pub const RUNS: u32 = 1;
 pub const SCHEDULES: u32 = 2;
 pub const DELIVERIES: u32 = 4;
+/// The extension came, or somebody connected something: a worker is wanted in any case.
+pub const INSTALLED: u32 = 8;
 /// Whatever it is.
 pub const ANYTHING: u32 = RUNS | SCHEDULES | DELIVERIES;
 
@@ -112,10 +126,10 @@ pub struct PaceSlot {
 
 pub struct Shared {
     pub launcher_latch: AtomicU64,
-    /// Raised by whatever may make a database need a worker.
-    pub rescan: AtomicU32,
+    /// Are there more databases with the extension than processes for them, so that they take turns?
+    pub takes_turns: AtomicBool,
     pub slots: [Slot; SLOTS],
-    pub paces: [PaceSlot; SLOTS],
+    pub paces: [PaceSlot; PACES],
 }
 
 // Atomics only, no pointer into a process.
@@ -125,7 +139,7 @@ impl Default for Shared {
     fn default() -> Self {
         Shared {
             launcher_latch: 0.into(),
-            rescan: 0.into(),
+            takes_turns: false.into(),
             slots: std::array::from_fn(|_| Slot {
                 database: 0.into(),
                 latch: 0.into(),
@@ -134,7 +148,11 @@ impl Default for Shared {
                 started_at: 0.into(),
                 heartbeat_at: 0.into(),
                 blocked_until: 0.into(),
-                without_extension: 0.into(),
+                stood_aside: false.into(),
+                without_extension: false.into(),
+                asked_to_leave: false.into(),
+                due_at: 0.into(),
+                waiting_since: 0.into(),
                 ended_by_order: 0.into(),
                 changed: 0.into(),
                 renewals_asked: 0.into(),
@@ -158,6 +176,8 @@ thread_local! {
     // What this transaction asks for at its commit.
     static WAKE: Cell<u32> = const { Cell::new(0) };
     static RESCAN: Cell<bool> = const { Cell::new(false) };
+    // The database whose worker this transaction's statement sent away; 0: none.
+    static ASIDE: Cell<u32> = const { Cell::new(0) };
 }
 
 pub fn init() {
@@ -205,9 +225,21 @@ pub fn wake_at_commit(what: u32) {
     WAKE.set(WAKE.get() | what);
 }
 
-/// Makes the launcher look at the databases again when the transaction commits.
+/// Makes the launcher start a worker for this database when the transaction commits.
 pub fn rescan_at_commit() {
     RESCAN.set(true);
+}
+
+/// Lets the launcher start this database's worker again when the transaction ends, either way.
+pub fn back_at_end(database: pg_sys::Oid) {
+    ASIDE.set(database.to_u32());
+}
+
+/// Wakes the launcher.
+pub fn wake_launcher() {
+    if let Some(shared) = shared() {
+        set_latch(shared.launcher_latch.load(Acquire));
+    }
 }
 
 #[pg_guard]
@@ -222,14 +254,10 @@ unsafe extern "C-unwind" fn at_transaction_end(
             if what != 0
                 && let Some(slot) = slot(unsafe { pg_sys::MyDatabaseId })
             {
-                slot.changed.fetch_or(what, SeqCst);
-                set_latch(slot.latch.load(Acquire));
+                slot.wake(what);
             }
-            if RESCAN.take()
-                && let Some(shared) = shared()
-            {
-                shared.rescan.fetch_add(1, SeqCst);
-                set_latch(shared.launcher_latch.load(Acquire));
+            if RESCAN.take() {
+                want_worker(unsafe { pg_sys::MyDatabaseId });
             }
         }
         // A prepared transaction is committed by somebody else: the worker's poll finds it.
@@ -237,11 +265,50 @@ unsafe extern "C-unwind" fn at_transaction_end(
             WAKE.set(0);
             RESCAN.set(false);
         }
-        _ => {}
+        _ => return,
+    }
+    let aside = ASIDE.take();
+    if aside != 0 {
+        if let Some(slot) = slot(pg_sys::Oid::from(aside)) {
+            slot.blocked_until.store(0, SeqCst);
+        }
+        // Also for the database that this statement made.
+        wake_launcher();
     }
 }
 
+/// Says that a database has the extension now, whether the launcher knew it or not.
+fn want_worker(database: pg_sys::Oid) {
+    // Where the launcher frees the slot meanwhile, which it does before it looks at `changed`, the
+    // database needs another one.
+    while let Some(slot) = claim_slot(database) {
+        slot.changed.fetch_or(INSTALLED, SeqCst);
+        if slot.database.load(SeqCst) == database.to_u32() {
+            set_latch(slot.latch.load(Acquire));
+            break;
+        }
+    }
+    wake_launcher();
+}
+
 impl Slot {
+    /// Wakes the worker; where there is none, the launcher, which starts one.
+    pub fn wake(&self, what: u32) {
+        let before = self.changed.fetch_or(what, SeqCst);
+        match self.latch.load(SeqCst) {
+            // Whoever set these bits before has woken it.
+            0 if before & what == what => {}
+            0 => wake_launcher(),
+            latch => set_latch(latch),
+        }
+    }
+
+    /// Is the database served, though no process is there just now?
+    pub fn is_in_turn(&self) -> bool {
+        self.pid.load(Acquire) == 0
+            && (self.due_at.load(Acquire) != 0 || self.waiting_since.load(Acquire) != 0)
+    }
+
     pub fn set_state(&self, state: WorkerState) {
         self.state.store(state as u32, Release);
         self.heartbeat_at.store(unsafe { pg_sys::GetCurrentTimestamp() }, Release);

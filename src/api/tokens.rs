@@ -34,11 +34,11 @@ pub fn fresh(kept: &Connection) -> Result<Secret> {
 /// Has the worker of this database renewed what had to be?
 fn ask_worker() -> bool {
     let Some(slot) = shmem::slot(unsafe { pg_sys::MyDatabaseId }) else { return false };
-    if slot.latch.load(Acquire) == 0 {
+    if slot.latch.load(Acquire) == 0 && !slot.is_in_turn() {
         return false;
     }
     let mine = slot.renewals_asked.fetch_add(1, SeqCst).wrapping_add(1);
-    shmem::set_latch(slot.latch.load(Acquire));
+    slot.wake(shmem::RUNS);
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         pgrx::check_for_interrupts!();

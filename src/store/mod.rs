@@ -14,6 +14,7 @@ mod look;
 mod lookup;
 mod page;
 mod push;
+mod rest;
 mod row;
 mod rows;
 mod runs;
@@ -40,11 +41,12 @@ use std::time::{Duration, Instant};
 
 pub use changes::{hub_is_pushed, note_changes, note_truncate};
 pub use hub::{FOREIGN_HUB, query as hub_query};
-pub use identity::{extension_exists, extension_is_gone, extension_version};
+pub use identity::{as_worker, extension_exists, extension_is_gone, extension_version};
 pub use look::LookStore;
 use page::Locked;
 pub use page::{change_origin, changes_suppressed};
 pub use push::Vault;
+pub use rest::time_away;
 pub use runs::filters_of;
 // pgrx's own `Spi::get_one` counts as a write: a transaction that only asks would get a number, and a
 // standby refuse it.

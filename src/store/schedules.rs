@@ -4,7 +4,7 @@ use super::PgStore;
 use super::spi::{self, Arg, required};
 use crate::error::{DbError, DbResult};
 use async_trait::async_trait;
-use engine::schedule::{Firing, Missed, ScheduleStore, Scheduled};
+use engine::schedule::{Firing, Missed, ScheduleStore, Scheduled, Slots};
 use engine::{Error, Result};
 use jiff::Timestamp;
 
@@ -32,6 +32,15 @@ fn active() -> DbResult<Vec<Scheduled>> {
             decided: decided.map_err(|e| DbError::new("22008", e.to_string()))?,
         })
     })
+}
+
+/// The next slot of any active schedule; also one that has passed and nothing was decided about.
+pub fn next_slot() -> DbResult<Option<Timestamp>> {
+    let next = active()?.into_iter().filter_map(|schedule| {
+        let slots = Slots::parse(&schedule.cron, &schedule.zone).ok()?;
+        slots.next_after(schedule.decided).map(|slot| slot.at)
+    });
+    Ok(next.min())
 }
 
 fn fire(firing: &Firing) -> DbResult<()> {

@@ -19,7 +19,7 @@ use pgrx::prelude::*;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release, SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// How long the end of the runtime may take: `pg_ctl stop` waits for it.
@@ -27,6 +27,9 @@ const SHUTDOWN: Duration = Duration::from_millis(200);
 const WAIT_MS: i64 = 60_000;
 /// How soon after its last work a worker that idles has its counts taken.
 const COUNT_MS: i64 = 1_100;
+/// How long a worker whose process another database waits for looks on before it leaves: whoever
+/// has just been served often asks again.
+const LINGER: Duration = Duration::from_secs(1);
 
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
@@ -59,13 +62,11 @@ unsafe extern "C-unwind" fn leave_slot(_code: i32, arg: pg_sys::Datum) {
         let me = unsafe { pg_sys::MyProcPid };
         if slot.pid.load(Acquire) == me {
             ending::note_end(slot);
-            slot.latch.store(0, Release);
-            slot.pid.store(0, Release);
+            slot.latch.store(0, SeqCst);
+            slot.pid.store(0, SeqCst);
         }
     }
-    if let Some(shared) = shmem::shared() {
-        shmem::set_latch(shared.launcher_latch.load(Acquire));
-    }
+    shmem::wake_launcher();
 }
 
 #[pg_guard]
@@ -77,10 +78,8 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
         pg_sys::before_shmem_exit(Some(leave_slot), arg);
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
     }
-    let Some(slot) = shmem::claim_slot(database) else {
-        log!("easysync: more than {} databases with a worker", shmem::SLOTS);
-        return;
-    };
+    // The launcher has taken it.
+    let Some(slot) = shmem::slot(database) else { return };
     // One worker a database, proven by its slot in shared memory, which no SQL can reach.
     let me = unsafe { pg_sys::MyProcPid };
     if slot.pid.compare_exchange(0, me, SeqCst, Acquire).is_err() {
@@ -92,23 +91,31 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
     slot.set_state(WorkerState::Starting);
     slot.problem.set("");
     slot.cure.set("");
+    slot.waiting_since.store(0, SeqCst);
+    slot.asked_to_leave.store(false, SeqCst);
+    let rested = slot.due_at.swap(0, SeqCst) != 0;
     if !has_extension() {
         remember_missing(slot);
         return;
     }
-    slot.without_extension.store(0, SeqCst);
-    slot.latch.store(unsafe { pg_sys::MyLatch } as u64, Release);
+    slot.latch.store(unsafe { pg_sys::MyLatch } as u64, SeqCst);
     set_session();
     if let Err(error) = drop_rights() {
         log!("easysync: {}; the worker leaves", error.message);
         return;
     }
     if !wait_for_version(slot) {
-        remember_missing(slot);
         return;
     }
     match start_engine(slot) {
-        Ok(bridge) => serve(slot, &bridge),
+        Ok((bridge, epoch)) => {
+            if rested {
+                debug1!("easysync: worker came back");
+            } else {
+                log!("easysync: worker of database \"{}\" started", database_name());
+            }
+            serve(slot, &bridge, epoch);
+        }
         Err(error) => {
             ereport!(
                 FATAL,
@@ -119,15 +126,22 @@ pub extern "C-unwind" fn easysync_worker_main(arg: pg_sys::Datum) {
     }
 }
 
+fn database_name() -> String {
+    let name = host::in_transaction(|| {
+        let name = unsafe { pg_sys::get_database_name(pg_sys::MyDatabaseId) };
+        let name = (!name.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(name) });
+        Ok(name.map(|name| name.to_string_lossy().into_owned()))
+    });
+    name.ok().flatten().unwrap_or_default()
+}
+
 fn has_extension() -> bool {
     host::in_transaction(|| Ok(crate::store::extension_exists())).unwrap_or(false)
 }
 
 /// The launcher need not come back before something has changed.
 fn remember_missing(slot: &Slot) {
-    if let Some(shared) = shmem::shared() {
-        slot.without_extension.store(shared.rescan.load(SeqCst).wrapping_add(1), SeqCst);
-    }
+    slot.without_extension.store(true, SeqCst);
 }
 
 /// The worker is the one that waits, and the one that gives way: an application never is.
@@ -185,14 +199,17 @@ fn drop_rights() -> DbResult<()> {
 }
 
 /// A new library on an old schema is the normal order of an upgrade: the worker says so and waits
-/// for ALTER EXTENSION. False: the extension is gone.
+/// for ALTER EXTENSION. False: the extension is gone, or another database waits for the process.
 fn wait_for_version(slot: &Slot) -> bool {
     let mut told = String::new();
     loop {
         pgrx::check_for_interrupts!();
         reload_configuration();
         let version = host::in_transaction(crate::store::extension_version).ok().flatten();
-        let Some(version) = version else { return false };
+        let Some(version) = version else {
+            remember_missing(slot);
+            return false;
+        };
         if version == env!("CARGO_PKG_VERSION") {
             return true;
         }
@@ -204,11 +221,16 @@ fn wait_for_version(slot: &Slot) -> bool {
             );
             told = version;
         }
+        if slot.asked_to_leave.load(SeqCst) {
+            rest(slot, unsafe { pg_sys::GetCurrentTimestamp() } + WAIT_MS * 1_000);
+            return false;
+        }
         wait_latch(WAIT_MS);
     }
 }
 
-fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
+/// The engine's queue of jobs, and the epoch of its claims.
+fn start_engine(slot: &'static Slot) -> engine::Result<(Arc<Bridge>, i64)> {
     let internal = |e: std::io::Error| engine::Error::internal(e.to_string());
     let bridge = Bridge::new().map_err(internal)?;
     let runtime = host::build_runtime(2).map_err(internal)?;
@@ -245,7 +267,7 @@ fn start_engine(slot: &'static Slot) -> engine::Result<Arc<Bridge>> {
     watch(&runtime, &bridge, scheduler.run());
     *ENGINE.lock().unwrap_or_else(PoisonError::into_inner) = Some((runtime, Arc::clone(&bridge)));
     unsafe { pg_sys::before_shmem_exit(Some(stop_engine), pg_sys::Datum::from(0)) };
-    Ok(bridge)
+    Ok((bridge, epoch))
 }
 
 /// Each connection's access is opened once and shared by its runs, since only one of them may renew
@@ -303,13 +325,44 @@ fn http_in_any_case() -> engine::Result<Arc<HttpContext>> {
     })
 }
 
-fn serve(slot: &Slot, bridge: &Bridge) {
+/// Leaves the process to another database until then, or until a commit wants this one.
+fn rest(slot: &Slot, until: i64) {
+    slot.due_at.store(until.max(1), SeqCst);
+}
+
+/// Does a session wait for renewed tokens?
+fn asks_renewal(slot: &Slot) -> bool {
+    slot.renewals_asked.load(SeqCst) != slot.renewals_done.load(SeqCst)
+}
+
+/// Another database waits for the process, and here is nothing to do for a while.
+fn may_leave(slot: &Slot, quiet_since: Instant, epoch: i64) -> bool {
+    if !slot.asked_to_leave.load(SeqCst)
+        || quiet_since.elapsed() < LINGER
+        || slot.changed.load(SeqCst) != 0
+        || asks_renewal(slot)
+    {
+        return false;
+    }
+    let away = host::in_transaction(|| crate::store::as_worker(|| crate::store::time_away(epoch)));
+    let Ok(Some(away)) = away else {
+        // Its idle time begins anew: the launcher asks another one.
+        slot.asked_to_leave.store(false, SeqCst);
+        slot.set_state(WorkerState::Idle);
+        return false;
+    };
+    let away = i64::try_from(away.as_micros()).unwrap_or(i64::MAX / 2);
+    rest(slot, unsafe { pg_sys::GetCurrentTimestamp() }.saturating_add(away));
+    true
+}
+
+fn serve(slot: &Slot, bridge: &Bridge, epoch: i64) {
     let settings = crate::guc::outgoing();
-    log!("easysync: worker started");
     report(slot, false);
     bridge.woken.tell(shmem::ANYTHING);
     // Counts of what was done that nobody can see yet: Postgres takes them once a second at most.
     let mut uncounted = false;
+    let mut quiet_since = Instant::now();
     loop {
         // SIGTERM ends the process here: FATAL, then stop_engine.
         pgrx::check_for_interrupts!();
@@ -355,12 +408,22 @@ fn serve(slot: &Slot, bridge: &Bridge) {
             report(slot, false);
             unsafe { pg_sys::pgstat_report_stat(false) };
             uncounted = true;
+            quiet_since = Instant::now();
+        } else if may_leave(slot, quiet_since, epoch) {
+            debug1!("easysync: worker leaves its process to another database");
+            return;
         } else if uncounted {
             unsafe { pg_sys::pgstat_report_stat(true) };
             uncounted = false;
         }
-        if host::wait(bridge, if uncounted { COUNT_MS } else { WAIT_MS }) {
-            bridge.woken.tell(slot.changed.swap(0, SeqCst));
+        let wait = if uncounted || slot.asked_to_leave.load(SeqCst) { COUNT_MS } else { WAIT_MS };
+        if host::wait(bridge, wait) {
+            let changed = slot.changed.swap(0, SeqCst);
+            // Being asked to leave is no reason to look for work.
+            if changed != 0 || asks_renewal(slot) || !slot.asked_to_leave.load(SeqCst) {
+                quiet_since = Instant::now();
+                bridge.woken.tell(changed);
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use pgrx::prelude::*;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// How long the launcher stays away from a database that someone works on.
+/// How long the launcher stays away from a database that someone works on, at most: the end of the
+/// transaction lets it come back.
 const ASIDE_US: i64 = 10_000_000;
 /// How long a statement waits for the worker to be gone.
 const WAIT: Duration = Duration::from_millis(10);
@@ -90,6 +91,7 @@ unsafe extern "C-unwind" fn utility(
 unsafe extern "C-unwind" fn stand_aside(node: *mut pg_sys::Node) {
     let database = unsafe { database_of(node) };
     if database != pg_sys::InvalidOid && unsafe { may_change(database, node) } {
+        shmem::back_at_end(database);
         stop_worker(database);
     }
 }
@@ -173,6 +175,7 @@ fn stop_worker(database: pg_sys::Oid) {
     slot.blocked_until.store(now + ASIDE_US, SeqCst);
     let pid = slot.pid.load(SeqCst);
     if pid != 0 {
+        slot.stood_aside.store(true, SeqCst);
         unsafe { libc::kill(pid, libc::SIGTERM) };
     }
     for _ in 0..WAITS {

@@ -71,3 +71,11 @@ psql -Xq -d test -c "select easysync.trigger('orders', connection => 'shop')" > 
 has 'WARNING:  "shop" is disabled: year end'; has "SELECT easysync.enable('shop');"
 psql -Xq -d test -c "select easysync.trigger('orders')" > "$work/run" 2>&1
 has 'WARNING:  no connection that carries orders works'
+
+# statement_timeout isn't somebody who interrupted it.
+q -c "select easysync.enable('shop')" -c "update easysync_internal.sync_runs set status = 'cancelled', finished_at = clock_timestamp() where finished_at is null" >/dev/null 2>&1
+PGOPTIONS="-c statement_timeout=400ms" psql -U case_op -Xq -v VERBOSITY=verbose -d test -c "call easysync.run('orders')" > "$work/run" 2>&1 && exit 1
+has 'is being cancelled: statement_timeout (400ms) ended the wait for it'; has 'HINT:  SET statement_timeout = 0'
+# A worker that left its process to another database for a while is no missing worker.
+PGOPTIONS="-c double.worker_status={\"preloaded\":true,\"running\":true,\"state\":\"resting\"}" psql -Xq -d test -c "select easysync.trigger('orders')" > "$work/run" 2>&1
+! grep -q 'no worker is running' "$work/run" || { cat "$work/run"; exit 1; }
