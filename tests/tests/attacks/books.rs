@@ -16,6 +16,7 @@ pub fn attacks() -> Vec<Attack> {
 }
 
 const ATTACKS: &[Attack] = &[
+    Attack { name: "books::grants_that_are_none", run: grants },
     Attack {
         name: "books::the_same_page_for_every_position",
         run: || invoices(same, &["no_progress", "moving_list", "restless_list"]),
@@ -92,6 +93,46 @@ fn invoices(answer: fn(&Asked) -> Reply, codes: &[&str]) -> Result<()> {
         ensure!(books.seen().len() < 500, "{} calls", books.seen().len());
         yard.disconnect(&connection)
     })
+}
+
+/// What comes in place of tokens, in the session of whoever grants access.
+fn grants() -> Result<()> {
+    let tokens = |access: &str, expires: &str| {
+        Reply::json(format!(
+            r#"{{"token_type":"bearer","access_token":"{access}","refresh_token":"r","expires_in":{expires},
+                "x_refresh_token_expires_in":{expires}}}"#
+        ))
+    };
+    let answers = [
+        tokens("a", "9223372036854775807"),
+        tokens("a", "18446744073709551615"),
+        tokens("a", "-9223372036854775808"),
+        tokens("a", "1e400"),
+        tokens("a\\r\\nx: y", "3600"),
+        tokens("\\u0000", "3600"),
+        tokens(&"a".repeat(1 << 20), "3600"),
+        tokens(&"a".repeat(9 << 20), "3600"),
+        endless(),
+        Reply::json("[".repeat(1 << 20)),
+        fault("\u{1b}]0;x\u{7}", "1\u{0}"),
+        Reply::new(
+            400,
+            "content-type: application/json\r\n",
+            r#"{"error":"\u001b","error_description":"\u0000\u001b"}"#,
+        ),
+    ];
+    for answer in answers {
+        let books = Hostile::start(move |asked| match asked.path.starts_with("/oauth2/") {
+            true => answer.clone(),
+            false => good(asked),
+        })?;
+        in_yard(|yard| {
+            let (connection, landed) = yard.begin_books(&books)?;
+            yard.refused("select easysync.oauth_complete($1)", &[&landed])?;
+            yard.disconnect(&connection)
+        })?;
+    }
+    Ok(())
 }
 
 /// Does it ask for invoices?

@@ -1,5 +1,6 @@
 //! Members of one tenant try to reach another's records, rights and time.
 
+mod extremes;
 mod hubs;
 mod internals;
 mod members;
@@ -14,6 +15,7 @@ pub const CLASS: &str = "a tenant's admin, operator or viewer";
 
 pub fn attacks() -> Vec<Attack> {
     [
+        extremes::attacks(),
         hubs::attacks(),
         internals::attacks(),
         members::attacks(),

@@ -9,10 +9,11 @@ use easysync_tests::environment::Environment;
 use easysync_tests::hostile::Hostile;
 use easysync_tests::process::{as_postgres, run};
 use easysync_tests::run::Run;
+use postgres::types::ToSql;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes that the worker may take above its idle size.
 const MOST: u64 = 256 << 20;
@@ -99,6 +100,21 @@ impl Yard {
 
     /// Connects hostile books of tenant "north", whose invoices are pulled; the connection's name.
     pub fn connect_books(&mut self, books: &Hostile) -> Result<String> {
+        let (name, landed) = self.begin_books(books)?;
+        self.in_north(|bed| {
+            bed.db.execute("select easysync.oauth_complete($1)", &[&landed])?;
+            bed.db.execute(
+                "select easysync.set_stream($1, 'invoices', direction => 'pull')",
+                &[&name],
+            )?;
+            Ok(())
+        })?;
+        Ok(name)
+    }
+
+    /// Hostile books whose access was granted on the page: the connection's name, and the address that
+    /// the browser landed on.
+    pub fn begin_books(&mut self, books: &Hostile) -> Result<(String, String)> {
         self.connected += 1;
         let (name, realm) =
             (format!("hostile{}", self.connected), format!("9999{}", self.connected));
@@ -108,7 +124,7 @@ impl Yard {
         settings["api_url"] = books.url().into();
         settings["oauth_url"] = books.url().into();
         let keys = json!({"client_id": "app", "client_secret": "secret"});
-        self.in_north(|bed| {
+        let landed = self.in_north(|bed| {
             bed.db.execute(
                 "select easysync.connect($1, 'quickbooks', settings => $2, credentials => $3)",
                 &[&name, &settings, &keys],
@@ -120,15 +136,36 @@ impl Yard {
                 .get(0);
             let state = page.split(['?', '&']).find(|part| part.starts_with("state="));
             let state = state.with_context(|| format!("no state in {page}"))?;
-            let landed = format!("{back}?code=granted&{state}&realmId={realm}");
-            bed.db.execute("select easysync.oauth_complete($1)", &[&landed])?;
-            bed.db.execute(
-                "select easysync.set_stream($1, 'invoices', direction => 'pull')",
-                &[&name],
-            )?;
-            Ok(())
+            Ok(format!("{back}?code=granted&{state}&realmId={realm}"))
         })?;
-        Ok(name)
+        Ok((name, landed))
+    }
+
+    /// A call of a session that meets a hostile answer: it is refused, by words of its own, or
+    /// cancelled when its time is over.
+    pub fn refused(
+        &mut self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<String> {
+        let began = Instant::now();
+        let refused = self.in_north(|bed| {
+            bed.db.batch_execute("set statement_timeout = '3s'")?;
+            let refused = bed.db.query(statement, parameters).err();
+            bed.db.batch_execute("reset statement_timeout").context("the session is gone")?;
+            Ok(refused)
+        })?;
+        ensure!(began.elapsed() < Duration::from_secs(6), "it took {:?}", began.elapsed());
+        let Some(error) = refused else { return Ok(String::new()) };
+        let db = error.as_db_error().with_context(|| format!("{error}"))?;
+        ensure!(!db.code().code().starts_with("XX"), "{db:?}");
+        let said =
+            format!("{} {} {}", db.message(), db.detail().unwrap_or(""), db.hint().unwrap_or(""));
+        ensure!(
+            said.len() < 3000 && !said.contains(|c: char| c.is_control() && c != '\n'),
+            "{said:?}"
+        );
+        Ok(db.code().code().to_owned())
     }
 
     /// Works as a member of tenant "north".

@@ -18,6 +18,7 @@ const SLOW: &[Listed] =
     &[("customers", endless_name), ("products", drip), ("refunds", small_chunks)];
 
 pub const ATTACKS: &[Attack] = &[
+    Attack { name: "shop::checks_of_a_session_end_or_can_be_cancelled", run: checks },
     Attack {
         name: "shop::a_packed_page_of_a_gigabyte",
         run: || products(|_| bomb(), Ends::Failed(&["too_large"])),
@@ -405,6 +406,33 @@ fn clock_ahead() -> Result<()> {
         ensure!(run.status == "succeeded" && run.created == 1, "{run:?}");
         yard.disconnect(&connection)
     })
+}
+
+/// `connect` and `test_connection` ask the shop in the session of whoever calls them.
+fn checks() -> Result<()> {
+    let answers: [fn(&Asked) -> Reply; 7] = [
+        drip,
+        hints,
+        endless_name,
+        small_chunks,
+        |_| empty_parts(),
+        |_| bomb(),
+        |_| Reply::endless("HTTP/1.1 500 X\r\n\r\n", vec![b'<'; 65536], Duration::ZERO),
+    ];
+    for answer in answers {
+        let hostile = Hostile::start(answer)?;
+        in_yard(|yard| {
+            let settings = serde_json::json!({"url": hostile.url(), "allow_http": true});
+            let keys = serde_json::json!({"consumer_key": "ck_1", "consumer_secret": "cs_1"});
+            let connect = "select easysync.connect('checked', 'woocommerce', settings => $1, credentials => $2)";
+            let code = yard.refused(connect, &[&settings, &keys])?;
+            ensure!(!code.is_empty(), "it was connected");
+            let connection = yard.connect(&hostile)?;
+            yard.refused("select * from easysync.test_connection($1)", &[&connection])?;
+            yard.disconnect(&connection)
+        })?;
+    }
+    Ok(())
 }
 
 fn redirect() -> Result<()> {
