@@ -5,11 +5,21 @@ use super::kind::Kind;
 use super::reply::{self, Fault};
 use super::write::{Ack, Outcome, Write};
 use crate::error::Error;
+use crate::limits::KEY_BYTES;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Reads a record out of an answer. None: what is there is no record with an id.
+/// Bytes of an id or a version. QuickBooks' own are digits, or a short word for a tax code.
+const MARK_BYTES: usize = 64;
+
+/// An id or a version that can be kept, looked for and sent again.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MARK_BYTES && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Reads a record out of an answer. None: what is there is no record with an id and version of
+/// QuickBooks' kind.
 pub fn ack(kind: Kind, raw: &RawValue) -> Option<Ack> {
     let record: Value = reply::value(raw)?;
     let text = |name: &str| match record.get(name)? {
@@ -18,11 +28,15 @@ pub fn ack(kind: Kind, raw: &RawValue) -> Option<Ack> {
         _ => None,
     };
     let deleted = text("status").is_some_and(|status| status.eq_ignore_ascii_case("deleted"));
+    let sync_token = text("SyncToken").filter(|_| !deleted);
+    if sync_token.as_deref().is_some_and(|token| !is_plain(token)) {
+        return None;
+    }
     Some(Ack {
         kind,
-        id: text("Id").filter(|id| !id.is_empty())?,
-        sync_token: text("SyncToken").filter(|_| !deleted),
-        document_number: text("DocNumber"),
+        id: text("Id").filter(|id| is_plain(id))?,
+        sync_token,
+        document_number: text("DocNumber").filter(|number| number.len() <= KEY_BYTES),
         total: amount(&record, "TotalAmt"),
         balance: amount(&record, "Balance"),
         record,
@@ -38,9 +52,12 @@ pub fn amount(record: &Value, name: &str) -> Option<Decimal> {
     }
 }
 
-/// What a write's own part of an answer says: the record, or nothing of it.
+/// What a write's own part of an answer says: the record, or nothing of it. A write that named its
+/// record is not acknowledged by another one.
 pub fn done(write: &Write, raw: Option<&RawValue>, status: u16) -> Outcome {
-    match raw.and_then(|raw| ack(write.kind(), raw)) {
+    let target = write.body().get("Id").and_then(Value::as_str);
+    let own = |ack: &Ack| target.is_none_or(|id| id == ack.id);
+    match raw.and_then(|raw| ack(write.kind(), raw)).filter(own) {
         Some(ack) => Outcome::Done(Box::new(ack)),
         None => Outcome::Unknown(reply::without(&format!("the {}", write.kind()), status)),
     }

@@ -81,6 +81,30 @@ async fn an_outcome_that_nobody_knows_is_told_as_unknown_and_not_repeated() {
     }
 }
 
+/// An id that no index takes, or that of another record, would lead the next write astray.
+#[tokio::test]
+async fn an_answer_about_another_record_or_without_a_plain_id_is_unknown() {
+    let update = || Write::update(Kind::Invoice, "11", "3", fields(value!({})), false);
+    let long = "7".repeat(5000);
+    for (id, version) in [
+        ("12", "4"),
+        (long.as_str(), "4"),
+        ("1\u{0}1", "4"),
+        ("11\n", "4"),
+        ("11", long.as_str()),
+        ("11", "4\u{1b}[31m"),
+    ] {
+        let body = value!({"Invoice": {"Id": id, "SyncToken": version}});
+        let (sent, server) = sent(update(), move || json(200, body.clone())).await;
+        assert!(matches!(sent.outcome, Outcome::Unknown(_)), "{id:.20} {version:.20}: {sent:?}");
+        assert_eq!(server.seen().len(), 1, "{id:.20} {version:.20}");
+    }
+    let right = value!({"Invoice": {"Id": "11", "SyncToken": "4", "DocNumber": long}});
+    let (sent, _) = sent(update(), move || json(200, right.clone())).await;
+    let Outcome::Done(ack) = sent.outcome else { panic!("{sent:?}") };
+    assert_eq!((ack.id.as_str(), ack.document_number), ("11", None));
+}
+
 #[tokio::test]
 async fn a_write_that_never_got_there_is_told_as_not_sent() {
     let server = Server::start(|_, _| Reply::Reset).await;
@@ -114,7 +138,10 @@ async fn each_void_has_the_shape_that_works() {
     ];
     for (kind, file, query, body) in cases {
         let write = Write::void(kind, "8", "1").unwrap();
-        let (sent, server) = sent(write, move || json(200, fixture(file))).await;
+        // Recorded of another one.
+        let mut recorded = fixture(file);
+        recorded[kind.as_str()]["Id"] = "8".into();
+        let (sent, server) = sent(write, move || json(200, recorded.clone())).await;
         assert!(matches!(sent.outcome, Outcome::Done(_)));
         assert!(server.seen()[0].query.starts_with(query), "{}", server.seen()[0].query);
         assert_eq!(server.seen()[0].json(), body);
