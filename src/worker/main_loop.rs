@@ -168,6 +168,8 @@ fn set_session() {
         (c"gin_fuzzy_search_limit", c"0"),
         (c"default_transaction_deferrable", c"off"),
         (c"row_security", c"on"),
+        // An error of one record must not be the end of the process.
+        (c"exit_on_error", c"off"),
         (c"session_replication_role", c"origin"),
         (c"default_transaction_isolation", c"read committed"),
         (c"default_transaction_read_only", c"off"),

@@ -2,6 +2,7 @@
 //! function of ours answers, and a wrong value of one of ours is refused where it is given.
 
 mod matrix;
+mod odd;
 
 use anyhow::{Result, ensure};
 use easysync_tests::bed::{Setup, with_bed};

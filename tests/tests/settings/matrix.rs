@@ -60,6 +60,90 @@ const SETTINGS: [(&str, &str); 44] = [
     ("synchronous_commit", "off"),
 ];
 
+/// Settings that a user may set and the matrix leaves out, by the start of their names, each for a reason.
+const NOT_TRIED: [(&str, &str); 24] = [
+    ("enable_", "another plan: two of the kind are tried"),
+    ("geqo", "another plan"),
+    ("jit", "another plan"),
+    ("cpu_", "another plan"),
+    ("seq_page_cost", "another plan"),
+    ("random_page_cost", "another plan"),
+    ("parallel_", "another plan"),
+    ("min_parallel_", "another plan"),
+    ("max_parallel_", "another plan"),
+    ("from_collapse_limit", "another plan"),
+    ("join_collapse_limit", "another plan"),
+    ("cursor_tuple_fraction", "another plan"),
+    ("recursive_worktable_factor", "another plan"),
+    ("effective_", "another plan, or how much is read ahead"),
+    ("maintenance_io_concurrency", "how much is read ahead"),
+    ("default_statistics_target", "another plan"),
+    ("debug_", "what is printed; force_parallel_mode is tried"),
+    ("tcp_", "the connection"),
+    ("client_connection_check_interval", "the connection"),
+    ("commit_siblings", "when a commit is written"),
+    ("vacuum_", "maintenance"),
+    ("default_transaction_", "what the session may: tried with the worker in odd.rs"),
+    ("transaction_", "what the session may"),
+    ("application_name", "a name"),
+];
+
+/// The same, by their whole names.
+const NOT_TRIED_EITHER: [(&str, &str); 29] = [
+    ("statement_timeout", "ending a call is what it is for"),
+    ("lock_timeout", "likewise"),
+    ("idle_in_transaction_session_timeout", "likewise"),
+    ("idle_session_timeout", "likewise"),
+    ("role", "another role's rights"),
+    ("session_authorization", "likewise"),
+    ("seed", "random(): nothing of ours asks it"),
+    ("password_encryption", "of CREATE ROLE"),
+    ("lo_compat_privileges", "of large objects"),
+    ("local_preload_libraries", "of the start of a session"),
+    ("logical_decoding_work_mem", "of decoding"),
+    ("wal_sender_timeout", "of replication"),
+    ("wal_skip_threshold", "when a commit is written"),
+    ("temp_buffers", "memory: tried with the worker in odd.rs"),
+    ("maintenance_work_mem", "memory"),
+    ("hash_mem_multiplier", "memory: work_mem is tried"),
+    ("gin_pending_list_limit", "memory"),
+    ("backend_flush_after", "when pages are written"),
+    ("createrole_self_grant", "of CREATE ROLE"),
+    ("default_table_access_method", "of new tables"),
+    ("default_toast_compression", "of new tables"),
+    ("default_tablespace", "of new tables: tried with the worker in odd.rs"),
+    ("temp_tablespaces", "of temporary tables"),
+    ("stats_fetch_consistency", "of statistics views"),
+    ("log_parameter_max_length_on_error", "what is logged"),
+    ("restrict_nonsystem_relation_kind", "refusing views is what it is for"),
+    ("trace_notify", "what is logged"),
+    ("trace_sort", "what is logged"),
+    ("exit_on_error", "ending the session is what it is for: tried with the worker in odd.rs"),
+];
+
+#[test]
+fn every_setting_of_a_user_is_in_the_matrix_or_left_out_for_a_reason() -> Result<()> {
+    with_bed("settings-complete", Setup::default(), |bed| {
+        let names = bed.db.query(
+            "select name from pg_settings where context = 'user' and name not like 'easysync.%' order by 1",
+            &[],
+        )?;
+        let is_known = |name: &str| {
+            SETTINGS.iter().any(|(tried, _)| tried.eq_ignore_ascii_case(name))
+                || NOT_TRIED.iter().any(|(start, _)| name.starts_with(start))
+                || NOT_TRIED_EITHER.iter().any(|(left, _)| *left == name)
+        };
+        let unknown: Vec<String> = names
+            .iter()
+            .map(|row| row.get::<_, String>(0))
+            .filter(|name| !is_known(name))
+            .collect();
+        println!("{} settings that a user may set, {} values tried", names.len(), SETTINGS.len());
+        ensure!(unknown.is_empty(), "neither tried nor left out: {unknown:?}");
+        Ok(())
+    })
+}
+
 /// Functions with an answer of their own each time, or with work outside the transaction.
 const LEFT_OUT: [&str; 3] = [
     // Writes a file.
