@@ -45,7 +45,9 @@ create type easysync.confirmation as (
     confirmations_given integer,
     sync_id bigint,
     token text,
-    expires_at timestamptz
+    expires_at timestamptz,
+    by_period jsonb,
+    notes text[]
 );
 comment on type easysync.confirmation is 'What a sync would do, and the token to let it';
 

@@ -119,6 +119,30 @@ as $$
     from told as t
 $$;
 
+-- Writes of a plan by month, kind and currency, for somebody to compare with his books; month and currency are null for
+-- what has no date. Sums are texts, since JSON's readers make floats of numbers.
+create function easysync_internal.plan_periods(summaries jsonb) returns jsonb
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object('month', g.month, 'kind', g.kind, 'currency', g.currency, 'count', g.n, 'sum', g.total::text)
+                              order by g.month nulls first, g.kind, g.currency), '[]')
+    from (select case when w.is_dated then w.words[1] end as month, case when w.is_dated then w.words[2] else w.name end as kind,
+                 case when w.is_dated then w.words[3] end as currency,
+                 sum(w.n) as n, sum(w.total) as total
+          from (select k.key as name, string_to_array(k.key, ' ') as words, cardinality(string_to_array(k.key, ' ')) = 3 as is_dated,
+                       (k.value ->> 'count')::bigint as n, (k.value ->> 'total')::numeric as total
+                from jsonb_array_elements(summaries) as p, jsonb_each(coalesce(p.value -> 'groups', '{}')) as k) as w
+          group by 1, 2, 3) as g
+$$;
+
+-- What else somebody who confirms should know.
+create function easysync_internal.plan_notes(needed integer, given integer) returns text[]
+    language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case when needed > 1 and given = 0 then array['a second confirmation is needed after this one']
+                when needed > 1 and given < needed then array['this is the second confirmation that is needed'] else '{}' end
+$$;
+
 -- A large plan, in lines that somebody can compare with his books: month, kind, currency.
 create function easysync_internal.tell_groups(summaries jsonb) returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp

@@ -66,7 +66,8 @@ begin
     select coalesce(jsonb_agg(a.value -> 'summary' order by a.key), '[]') into summaries from jsonb_each(case waiting when '{}' then answers else waiting end) as a;
     select * into plan from easysync_internal.sum_of_plans(tenant, summaries);
     if waiting = '{}' then
-        return next row(false, '{}', plan.changes, plan.destructive, plan.by_action, 0, 0, null, null, null)::easysync.confirmation;
+        return next row(false, '{}', plan.changes, plan.destructive, plan.by_action, 0, 0, null, null, null,
+                        easysync_internal.plan_periods(summaries), '{}')::easysync.confirmation;
         return;
     end if;
     token := easysync_internal.new_token();
@@ -83,7 +84,8 @@ begin
     if 'bulk' = any (plan.reasons) then
         perform easysync_internal.tell_groups(summaries);
     end if;
-    return next row(true, plan.reasons, plan.changes, plan.destructive, plan.by_action, plan.needed, 0, null, token, until)::easysync.confirmation;
+    return next row(true, plan.reasons, plan.changes, plan.destructive, plan.by_action, plan.needed, 0, null, token, until,
+                    easysync_internal.plan_periods(summaries), easysync_internal.plan_notes(plan.needed, 0))::easysync.confirmation;
 end
 $$;
 comment on function easysync.check_confirmation(text, text, text, text[], jsonb) is 'Would this sync need a confirmation, why, and a token to give it';
@@ -164,7 +166,8 @@ begin
             -- Nothing of what it waited for is left.
             perform easysync_internal.let_go(run);
             select * into plan from easysync_internal.waiting_plan(tenant, run.sync_id);
-            return next row(false, '{}', plan.changes, plan.destructive, plan.by_action, 0, 0, run.sync_id, null, null)::easysync.confirmation;
+            return next row(false, '{}', plan.changes, plan.destructive, plan.by_action, 0, 0, run.sync_id, null, null,
+                            easysync_internal.plan_periods(plan.summaries), '{}')::easysync.confirmation;
             return;
         end if;
     end if;
@@ -179,7 +182,8 @@ begin
         perform easysync_internal.tell_groups(plan.summaries);
     end if;
     return next row(true, plan.reasons, plan.changes, plan.destructive, plan.by_action, plan.needed, plan.given, run.sync_id,
-                    token, until)::easysync.confirmation;
+                    token, until, easysync_internal.plan_periods(plan.summaries),
+                    easysync_internal.plan_notes(plan.needed, plan.given))::easysync.confirmation;
 end
 $$;
 comment on function easysync.request_confirmation(bigint) is 'Summary of a sync that awaits confirmation, and a fresh token for it';

@@ -86,6 +86,12 @@ fn a_sync_that_was_confirmed_beforehand_goes_ahead_once() -> Result<()> {
             open.as_deref().is_some_and(|text| text.contains("\"required\": false")),
             "{open:?}"
         );
+        let open: serde_json::Value = serde_json::from_str(&open.unwrap_or_default())?;
+        let is_whole = |p: &serde_json::Value| {
+            p["month"].is_string() && p["currency"] == "USD" && p["sum"].is_string()
+        };
+        let periods = open["by_period"].as_array();
+        ensure!(periods.is_some_and(|periods| periods.iter().any(is_whole)), "{open}");
         ensure!(bed.count("easysync_internal.confirmations")? == 0, "a token that nobody needs");
         few(bed)?;
         let token = token(&mut bed.db)?;
@@ -251,9 +257,20 @@ fn a_large_plan_that_destroys_takes_two_tokens() -> Result<()> {
         few(bed)?;
         bed.db.execute("update commerce.orders set status = 'cancelled' where source_id in ('225', '226', '227', '228')", &[])?;
         let row = bed.db.query_one(
-            &format!("select token, reasons, confirmations_required, destructive from easysync.check_confirmation('orders', {ORDERS})"),
+            &format!("select token, reasons, confirmations_required, destructive, notes, by_period, changes from easysync.check_confirmation('orders', {ORDERS})"),
             &[],
         )?;
+        let notes: Vec<String> = row.get(4);
+        ensure!(notes == ["a second confirmation is needed after this one"], "{notes:?}");
+        let periods: serde_json::Value = row.get(5);
+        let periods = periods.as_array().cloned().unwrap_or_default();
+        let writes: i64 = periods.iter().filter_map(|period| period["count"].as_i64()).sum();
+        ensure!(writes == i64::from(row.get::<_, i32>(6)), "{periods:?}");
+        // What is taken back has no date in the plan.
+        ensure!(
+            periods.iter().all(|p| p["kind"] == "Invoice" && p["month"].is_null()),
+            "{periods:?}"
+        );
         let reasons: Vec<String> = row.get(1);
         ensure!(
             reasons.contains(&"bulk".into()) && reasons.contains(&"void".into()),
@@ -263,10 +280,12 @@ fn a_large_plan_that_destroys_takes_two_tokens() -> Result<()> {
         let id: i64 = bed.db.query_one(CONFIRM, &[&row.get::<_, String>(0)])?.get(0);
         wait_until_it_waits(bed, id)?;
         let row = bed.db.query_one(
-            "select token, confirmations_given from easysync.request_confirmation($1)",
+            "select token, confirmations_given, notes from easysync.request_confirmation($1)",
             &[&id],
         )?;
         ensure!(row.get::<_, i32>(1) == 1, "{row:?}");
+        let notes: Vec<String> = row.get(2);
+        ensure!(notes == ["this is the second confirmation that is needed"], "{notes:?}");
         bed.db.query_one(CONFIRM, &[&row.get::<_, String>(0)])?;
         let run = ended(bed, id)?;
         ensure!(run.status == "succeeded" && run.deleted > 2, "{run:?}");
