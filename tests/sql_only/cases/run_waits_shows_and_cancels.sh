@@ -79,3 +79,12 @@ has 'is being cancelled: statement_timeout (400ms) ended the wait for it'; has '
 # A worker that left its process to another database for a while is no missing worker.
 PGOPTIONS="-c double.worker_status={\"preloaded\":true,\"running\":true,\"state\":\"resting\"}" psql -Xq -d test -c "select easysync.trigger('orders')" > "$work/run" 2>&1
 ! grep -q 'no worker is running' "$work/run" || { cat "$work/run"; exit 1; }
+# One that has waited for a process for long is named, with what is used up and the cure.
+PGOPTIONS="-c double.worker_status={\"preloaded\":true,\"running\":true,\"state\":\"waiting\",\"waiting_since\":\"2026-01-01T00:00:00Z\",\"server\":{\"databases\":30,\"most_databases\":256,\"max_worker_processes\":8}}" \
+    psql -AtXq -d test -c "select easysync.health() ->> 'reasons'" > "$work/run" 2>&1
+has 'no process for the worker since 2026-01-01 00:00:00 UTC: all are in use (max_worker_processes = 8, 30 databases with easysync)'
+has 'Raise max_worker_processes'
+# The server has no place for another database.
+PGOPTIONS="-c double.worker_status={\"preloaded\":true,\"running\":false,\"server\":{\"databases\":256,\"most_databases\":256}}" \
+    psql -AtXq -d test -c "select easysync.health() ->> 'reasons'" > "$work/run" 2>&1
+has 'easysync serves at most 256 databases of a server'
