@@ -7,6 +7,7 @@ mod gateway;
 mod ground;
 mod hub_owner;
 mod records;
+mod roles;
 mod secrets;
 mod shop;
 mod tenants;
@@ -59,6 +60,10 @@ fn main() {
         (secrets::CLASS, secrets::attacks()),
         (shop::CLASS, shop::attacks()),
         (tenants::CLASS, tenants::attacks()),
+        (roles::viewer::CLASS, roles::viewer::attacks()),
+        (roles::operator::CLASS, roles::operator::attacks()),
+        (roles::admin::CLASS, roles::admin::attacks()),
+        (roles::webhook::CLASS, roles::webhook::attacks()),
     ]
     .into_iter()
     .flat_map(|(class, attacks)| attacks.into_iter().map(move |attack| (class, attack)))

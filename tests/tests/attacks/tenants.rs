@@ -11,7 +11,7 @@ mod turns;
 
 use super::Attack;
 
-pub const CLASS: &str = "a tenant's admin, operator or viewer";
+pub const CLASS: &str = "a member of another tenant";
 
 pub fn attacks() -> Vec<Attack> {
     [
