@@ -7,3 +7,4 @@ say "format"
 cargo fmt --all -- --check
 say "lints"
 cargo clippy --workspace --all-targets --quiet -- -D warnings
+"$ROOT/scripts/lint_sql.sh"
